@@ -43,7 +43,7 @@ was_restarted() { [[ $(docker inspect --format '{{.State.StartedAt}}' "$service"
 
 # The engine's own account of the heal, in milliseconds from the moment it called the container unhealthy.
 engine_account() {
-    docker events --since "$1" --until "$(date +%s)" --filter "container=$service" \
+    docker events --since "$1" --until "$(($(date +%s) + 1))" --filter "container=$service" \
         --format '{{.TimeNano}} {{.Action}}' |
         awk '/health_status: unhealthy/ { first = $1 }
              first && !/exec_/ { at = ($1 - first) / 1e6; $1 = ""; printf "%8.0f ms %s\n", at, $0 }'
