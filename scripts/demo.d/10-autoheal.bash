@@ -1,5 +1,5 @@
-# shellcheck shell=bash disable=SC2154  # what is not set here, scripts/demo and steps.bash set
-# Act one, sourced by scripts/demo: a container's healthcheck fails, autoheal restarts it and keeps the evidence.
+# shellcheck shell=bash disable=SC2154  # what is not set here, story and steps.bash set
+# Sourced by story: a container's healthcheck fails, autoheal restarts it and keeps the evidence.
 
 readonly service=demo-mailqueue healer=demo-autoheal
 
