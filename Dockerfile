@@ -7,7 +7,8 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # The common ground of every agent's packages: a virtual environment, and a pip that stays behind in this stage.
 FROM ${BASE_IMAGE} AS builder
-LABEL wildduck-sidecars.stage=builder
+# The name by which `make clean` finds what a build leaves behind.
+LABEL wildduck-sidecars.build=packages
 RUN python3 -m venv --without-pip /opt/sidecars
 COPY requirements/ /requirements/
 COPY .cache/wheels/ /wheels/
@@ -30,7 +31,7 @@ compileall.compile_dir(sysconfig.get_path("stdlib"), quiet=2, rx=re.compile("/(t
  && groupadd --gid 10001 sidecars \
  && useradd --uid 10001 --gid sidecars --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sidecars
 ENV PATH=/opt/sidecars/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-LABEL org.opencontainers.image.licenses=MIT
+LABEL wildduck-sidecars.build=agent org.opencontainers.image.licenses=MIT
 
 FROM runtime AS autoheal
 COPY --from=autoheal-packages /opt/sidecars /opt/sidecars
