@@ -9,19 +9,19 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS builder
 # The name by which `make clean` finds what a build leaves behind.
 LABEL wildduck-sidecars.build=packages
-RUN python3 -m venv --without-pip /opt/sidecars
 COPY requirements/ /requirements/
 COPY .cache/wheels/ /wheels/
-ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
+RUN python3 -m venv --without-pip /opt/sidecars && python3 -m zipfile --extract /wheels/pip-*.whl /pip
+ENV PYTHONPATH=/pip PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 # Bytecode is made here, once: a read-only container could not keep it, and would compile at every start.
 # What changes with every edit comes last.
 FROM builder AS autoheal-packages
-RUN /opt/sidecars/bin/python /wheels/pip-*.whl/pip install --require-hashes --requirement /requirements/autoheal.txt \
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/autoheal.txt \
  && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
 COPY .cache/own-wheel/ /own-wheel/
-RUN /opt/sidecars/bin/python /wheels/pip-*.whl/pip install /own-wheel/*.whl \
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
  && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
 
 # What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
