@@ -56,7 +56,7 @@ class Care:
             self._tools.hands.fetch_log(record, examination, config.evidence_lines, now)
         if reason != policy.FOLLOWS:
             past = self.past(known.id)
-            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(sick_at, now)))
+            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(attempt, sick_at, now)))
         name = known.subject.service or known.name
         self._tools.metrics.last_heal.labels(name).set(now)
         self._log.info("heal_begun", container=known.name, record=record, action=action, reason=reason, attempt=attempt)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from autoheal.config import Config
 from autoheal.hands import Answered, Examined, Hands, LogFetched, Order
 from autoheal.health import Container, Examination, examine
@@ -18,8 +20,6 @@ from autoheal.script import PostRestartScript
 from autoheal.tools import Tools
 from autoheal.ward import Ward
 from autoheal.world import World
-from prometheus_client import CollectorRegistry
-
 from sidecarkit import logs, settings, state
 from sidecarkit.containers import Row
 from sidecarkit.errors import ContainerGone, EngineError
@@ -232,7 +232,9 @@ class Stage:
     def hear(self, name: str, action: str, **attributes: str) -> None:
         """Tell of an event without changing the actor."""
         actor = self.actors[name]
-        event = Event("container", action, actor.id, {"name": name, **actor.labels, **attributes}, round(self.now * 1e9))
+        event = Event(
+            "container", action, actor.id, {"name": name, **actor.labels, **attributes}, round(self.now * 1e9)
+        )
         ours = self.ward.care.awaits_stop(actor.id)
         self.ward.hear(self.world.hear(event, self.now, ours=ours), self.now)
 

@@ -10,9 +10,7 @@ RESTART = "{}:service_healthy:true"
 
 def graph(**needs: str) -> Graph:
     """Make a graph of services with the services they need: `graph(haraka="mongo redis", mongo="", redis="")`."""
-    labels = {
-        name: ",".join(RESTART.format(need) for need in needed.split()) for name, needed in needs.items()
-    }
+    labels = {name: ",".join(RESTART.format(need) for need in needed.split()) for name, needed in needs.items()}
     return Graph(
         Node(
             name,
@@ -141,5 +139,3 @@ def test_each_member_of_a_long_row_of_followers_gets_one_restart_in_order() -> N
         debts = started(debts, DIAMOND, turn, 1.0, 0.0)
 
     assert order == ["left", "right", "top"]
-
-

@@ -7,7 +7,7 @@ from autoheal.graph import COMPLETED, HEALTHY, STARTED, Dependency, Edge, Graph,
 DEPENDS_ON = "com.docker.compose.depends_on"
 
 
-def node(
+def node(  # noqa: PLR0913 - what a label may say
     name: str,
     label: str = "",
     *,
@@ -170,7 +170,9 @@ def test_the_bottom_of_a_diamond_is_found_once() -> None:
 
 
 def test_a_cycle_ends() -> None:
-    graph = Graph([node("a", "b:service_started:true"), node("b", "c:service_started:true"), node("c", "a:service_started:true")])
+    graph = Graph(
+        [node("a", "b:service_started:true"), node("b", "c:service_started:true"), node("c", "a:service_started:true")]
+    )
 
     assert names(graph.all("a")) == ["b", "c"]
 

@@ -295,7 +295,9 @@ def test_giving_up_comes_before_another_wait() -> None:
 
 
 def test_labels_set_budget_and_window() -> None:
-    twice = case(labels={"autoheal.max-restarts": "2", "autoheal.window": "1m"}, past=Past(failures(NOON - 59, NOON - 30)))
+    twice = case(
+        labels={"autoheal.max-restarts": "2", "autoheal.window": "1m"}, past=Past(failures(NOON - 59, NOON - 30))
+    )
 
     assert decide(twice) == GiveUp(2)
     assert isinstance(decide(replace(twice, now=NOON + 2)), Wait)
