@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from autoheal.health import Examination
-from autoheal.wishes import Wishes
 
 LONGEST_BACKOFF_SECONDS = 300.0
 FORGIVEN_AFTER_SECONDS = 600.0  # healthy for this long, a container starts anew
@@ -14,6 +13,20 @@ UNHEALTHY, EXITED, STALE, FOLLOWS = "unhealthy", "exited", "stale", "follows"
 # How a heal ended.
 RECOVERED, STILL_FAILING, VANISHED, REFUSED, STOPPED = "recovered", "still_failing", "vanished", "refused", "stopped"
 FAILURES = frozenset({STILL_FAILING, REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one container wants. `stop_seconds` None: the container's own grace period."""
+
+    action: str
+    stop_seconds: int | None
+    hold_seconds: float
+    max_restarts: int
+    window_seconds: float
+    backoff_seconds: float
+    exited: bool
+    depends_on: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,11 @@ class Past:
     cleared_at: float = 0.0
     given_up_at: float | None = None
     healthy_at: float | None = None  # when it last got well without a heal, as far as this process has seen
+
+    def is_ended_by(self, started_at: float) -> bool:
+        """Say whether a start at this time came after all of it: of nobody's heal, and no old news."""
+        last = max([self.cleared_at, self.given_up_at or 0.0, *(a.ended_at or a.called_at for a in self.attempts)])
+        return started_at > last
 
     def failed(self, now: float, window_seconds: float) -> int:
         """Count the failed heals that the budget still holds against the container."""
@@ -184,6 +202,8 @@ def _cause_elsewhere(case: Case) -> Wait | None:
         until = (around.waiting_since or case.now) + case.dependency_wait_seconds
         return Wait("dependency", until, around.troubles) if case.now < until else None
     if around.relieved_at is not None and healthcheck and case.reason == UNHEALTHY:
-        until = around.relieved_at + healthcheck.cycle_seconds
-        return Wait("recovering_alone", until) if case.now < until else None
+        # The cycle is over with the first probe that began after it was relieved, or when that is overdue.
+        probes, until = case.examination.condition.probes, around.relieved_at + healthcheck.cycle_seconds
+        tried = bool(probes) and probes[-1].start >= around.relieved_at
+        return None if tried or case.now >= until else Wait("recovering_alone", until)
     return None
