@@ -25,6 +25,7 @@ class Treatment:
     started: bool = False  # the container's new life was seen
     answered_at: float | None = None
     deadline: float | None = None
+    asked_at: float = 0.0  # when an inspection was last asked for, because the deadline has passed
     uncertain: bool = False  # the engine never said how the call ended
 
     @property
