@@ -292,7 +292,12 @@ def test_a_dry_run_decides_and_records_but_touches_nothing(make_stage: MakeStage
 
     (record,) = stage.records()
     assert stage.ordered == []
-    assert (record["decision"], record["dry_run"], record["action"], record["outcome"]) == ("notify", 1, "restart", None)
+    assert (record["decision"], record["dry_run"], record["action"], record["outcome"]) == (
+        "notify",
+        1,
+        "restart",
+        None,
+    )
     assert stage.ward.care.past(container_id("haraka")).attempts == ()
 
 
@@ -468,8 +473,10 @@ def test_an_exited_container_is_healed_only_where_its_label_asks(stage: Stage) -
     assert stage.ordered == ["asks"]
 
 
-@pytest.mark.parametrize(("exit_code", "oom_killed", "ordered"), [(0, False, []), (1, False, ["cron"]), (137, True, ["cron"])])
-def test_it_is_healed_when_it_failed(stage: Stage, exit_code: int, oom_killed: bool, ordered: list[str]) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("exit_code", "oom_killed", "ordered"), [(0, False, []), (1, False, ["cron"]), (137, True, ["cron"])]
+)
+def test_it_is_healed_when_it_failed(stage: Stage, exit_code: int, oom_killed: bool, ordered: list[str]) -> None:
     stage.enter("cron", labels={"autoheal.exited": "true"}, oom_killed=oom_killed)
     stage.look()
     stage.die("cron", exit_code)
@@ -795,7 +802,7 @@ def test_a_restart_by_hand_while_a_heal_awaits_its_verdict_restores_the_budget(s
         stage.heal_in_vain("haraka")
         stage.wait(300)
     stage.perform("haraka")
-    stage.now += 1
+    stage.now += 3
     stage.restart_by_hand("haraka")
 
     assert stage.ward.care.past(container_id("haraka")).failed(stage.now, 3600.0) == 0
