@@ -196,6 +196,8 @@ def _cause_elsewhere(case: Case) -> Wait | None:
         until = (around.waiting_since or case.now) + case.dependency_wait_seconds
         return Wait("dependency", until, around.troubles) if case.now < until else None
     if around.relieved_at is not None and healthcheck and case.reason == UNHEALTHY:
-        until = around.relieved_at + healthcheck.cycle_seconds
-        return Wait("recovering_alone", until) if case.now < until else None
+        # The cycle is over with the first probe that began after it was relieved, or when that is overdue.
+        probes, until = case.examination.condition.probes, around.relieved_at + healthcheck.cycle_seconds
+        tried = bool(probes) and probes[-1].start >= around.relieved_at
+        return None if tried or case.now >= until else Wait("recovering_alone", until)
     return None

@@ -257,7 +257,7 @@ class Ward:
                 patient.attempt, patient.waits = attempt, None
                 return self._may_begin(patient, known)
             case Wait() as wait:
-                self._wait(patient, known, wait)
+                self._wait(patient, known, wait, now)
             case GiveUp(failed):
                 self.care.give_up(known, failed, evidence.last_output(patient.examination), now)
                 patient.waits = Wait("given_up")
@@ -306,8 +306,10 @@ class Ward:
     def resting(self, known: Known) -> bool:
         return any(pause.name == EVERYTHING or known.subject.answers_to(pause.name) for pause in self.pauses)
 
-    def _wait(self, patient: Patient, known: Known, wait: Wait) -> None:
+    def _wait(self, patient: Patient, known: Known, wait: Wait, now: float) -> None:
         patient.waits = wait
+        if wait.why == "recovering_alone" and patient.examination and now - patient.examination.at > FRESH_SECONDS:
+            patient.examination = None  # has it been probed meanwhile?
         if wait.why not in RECORDED_WAITS or wait.why in patient.told:
             return
         patient.told.add(wait.why)
