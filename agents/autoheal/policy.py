@@ -47,11 +47,10 @@ class Past:
     cleared_at: float = 0.0
     given_up_at: float | None = None
 
-    def explains(self, started_at: float) -> bool:
-        """Say whether a start at this time came of one of the heals."""
-        return any(
-            a.called_at <= started_at and (a.ended_at is None or started_at <= a.ended_at) for a in self.attempts
-        )
+    def is_ended_by(self, started_at: float) -> bool:
+        """Say whether a start at this time came after all of it: of nobody's heal, and no old news."""
+        last = max([self.cleared_at, self.given_up_at or 0.0, *(a.ended_at or a.called_at for a in self.attempts)])
+        return started_at > last
 
     def failed(self, now: float, window_seconds: float) -> int:
         """Count the failed heals that the budget still holds against the container."""

@@ -92,7 +92,7 @@ class Ward:
         self.patients.pop(container, None)
         self.probes.silent.pop(container, None)
         ours = self.care.started(container, at)
-        if not ours:
+        if not ours and self.care.past(container).is_ended_by(at):
             self._restarted_by.add(container)
         self.followups.started(container, now, ours=ours, before=before)
         self._tools.hands.examine(container)
