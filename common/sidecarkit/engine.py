@@ -105,7 +105,7 @@ class Stream:
 
     def __init__(self, answer: "_Answer") -> None:
         self.response = answer.response
-        self._connection, self._sock = answer.connection, answer.sock
+        self._sock = answer.sock
 
     def __iter__(self) -> Iterator[bytes]:
         with translated("stream"):
@@ -113,10 +113,14 @@ class Stream:
                 yield line
 
     def close(self) -> None:
-        # Closing a socket does not wake a thread that reads from it; shutting it down does.
+        """End it; a reader in another thread wakes up and sees its end, or EngineUnavailable.
+
+        Closing a socket does not wake a thread that reads from it; shutting it down does. It is done beneath TLS,
+        and the response is left alone, since both lose parts that such a reader is about to use.
+        """
         with suppress(OSError):  # it is closed already
-            self._sock.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        self._sock.close()
 
 
 class Engine:
