@@ -44,8 +44,11 @@ def test_a_free_thread_is_used_before_another_is_started() -> None:
 def test_a_thread_that_is_busy_does_not_keep_the_next_job_waiting() -> None:
     crew = Crew("test", 2)
     release, second = threading.Event(), threading.Event()
-    crew.do(lambda: None if release.wait(10.0) else None)
 
+    def long() -> None:
+        release.wait(10.0)
+
+    crew.do(long)
     crew.do(second.set)
 
     assert second.wait(10.0)
