@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from sidecarkit.errors import ContainerGone, EngineError, EngineTimeout, EngineUnavailable, Refused
 
 NEWEST_API = (1, 52)  # the newest version whose answers were read against this code
+LOG_REACH = 64
 DEFAULT_SOCKET = "/var/run/docker.sock"
 Query = Mapping[str, str | int | Mapping[str, list[str]]]
 Observer = Callable[[str, float, str | None], None]  # operation, seconds, reason of failure or None
@@ -180,7 +181,18 @@ class Engine:
         return self.post("kill", f"/containers/{_segment(container)}/kill", {"signal": signal})
 
     def logs(self, container: str, *, tail: int, until: float, tty: bool) -> list[bytes]:
-        """Fetch the last *tail* lines printed before *until* (Unix time), both streams, without line ends."""
+        """Fetch the last *tail* lines printed before *until* (Unix time), both streams, without line ends.
+
+        The engine counts them from the end of the log and drops those printed since only then. So more are asked
+        for when too few are left, and after LOG_REACH times as many what is left has to do.
+        """
+        for asked in (tail, tail * 8, tail * LOG_REACH):
+            lines = self._log_lines(container, asked, until, tty=tty)
+            if len(lines) >= tail:
+                break
+        return lines[-tail:]
+
+    def _log_lines(self, container: str, tail: int, until: float, *, tty: bool) -> list[bytes]:
         query: Query = {"stdout": 1, "stderr": 1, "tail": tail, "until": f"{until:.9f}"}
         target = self._target(f"/containers/{_segment(container)}/logs", query)
         with self._exchange(_Request("logs", "GET", target, self.timeout_seconds)) as response:

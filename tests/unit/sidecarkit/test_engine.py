@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -182,7 +183,7 @@ def test_each_method_is_its_endpoint() -> None:
         engine.restart("box", None, 0.0)
         engine.stop("box", None, 0.0)
         engine.kill("box", "SIGHUP")
-        engine.logs("box", tail=5, until=1.5, tty=True)
+        engine.logs("box", tail=0, until=1.5, tty=True)
         engine.events("1.000000002", {"type": ["container"]}).close()
         engine.post_json("exec", "/containers/box/exec", {"Cmd": ["true"]})
 
@@ -193,7 +194,7 @@ def test_each_method_is_its_endpoint() -> None:
             "POST /v1.41/containers/box/restart",
             "POST /v1.41/containers/box/stop",
             "POST /v1.41/containers/box/kill?signal=SIGHUP",
-            "GET /v1.41/containers/box/logs?stdout=1&stderr=1&tail=5&until=1.500000000",
+            "GET /v1.41/containers/box/logs?stdout=1&stderr=1&tail=0&until=1.500000000",
             "GET /v1.41/events?since=1.000000002&filters=%7B%22type%22%3A+%5B%22container%22%5D%7D",
             "POST /v1.41/containers/box/exec",
         ]
@@ -383,3 +384,22 @@ def test_log_lines_come_without_frames_and_line_ends() -> None:
         engine = Engine(Endpoint(server.url))
 
         assert engine.logs("box", tail=9, until=1.0, tty=True) == [b"one", b"two"]
+
+
+def test_lines_printed_since_do_not_crowd_out_those_before() -> None:
+    asked: list[int] = []
+
+    def answer(line: str) -> Iterable[bytes]:
+        if line.endswith("/_ping"):
+            return [PONG]
+        # The log has 30 lines: the last 20 came too late, which the engine sees after it has counted.
+        asked.append(int(parse_qs(urlsplit(line).query)["tail"][0]))
+        lines = [f"{number}\n".encode() for number in range(30)][-asked[-1] :]
+        return [reply(200, b"".join(line for line in lines if int(line) < 10))]
+
+    with SmallServer(answer) as server:
+        engine = Engine(Endpoint(server.url))
+
+        assert engine.logs("box", tail=3, until=1.0, tty=True) == [b"7", b"8", b"9"]
+        assert engine.logs("box", tail=20, until=1.0, tty=True) == [str(number).encode() for number in range(10)]
+    assert asked == [3, 24, 20, 160, 1280]
