@@ -1,7 +1,6 @@
 """Heals from the intent to the outcome: the call, its answer, the verdict, and what is remembered of them."""
 
 import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -45,7 +44,7 @@ class Care:
         """Store the intent and what is known from before, then act. Nothing here waits for the engine."""
         config, wishes, container = self._tools.config, self._world.wishes(known), examination.container
         action = "restart" if reason == policy.FOLLOWS else wishes.action
-        now = time.time()
+        now = self._tools.clock()
         facts = {"action": action, "attempt": attempt, "sick_at": sick_at, "called_at": now}
         record = self.write(known, "heal", reason, **facts, **evidence.of(examination))
         self.treatments[known.id] = Treatment(
@@ -57,7 +56,7 @@ class Care:
             self._tools.hands.fetch_log(record, examination, config.evidence_lines, now)
         if reason != policy.FOLLOWS:
             past = self.past(known.id)
-            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(sick_at, now)))
+            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(attempt, sick_at, now)))
         name = known.subject.service or known.name
         self._tools.metrics.last_heal.labels(name).set(now)
         self._log.info("heal_begun", container=known.name, record=record, action=action, reason=reason, attempt=attempt)
@@ -65,7 +64,7 @@ class Care:
     def write(self, known: Known, decision: str, reason: str, **facts: Any) -> int:
         """Record a decision. A disk that is full must not keep a container sick: then the record is 0."""
         try:
-            return self._ledger.record(known.subject, decision, reason, **facts)
+            return self._ledger.record(known.subject, decision, reason, decided_at=self._tools.clock(), **facts)
         except sqlite3.OperationalError as error:
             self._log.error("record_not_written", container=known.name, decision=decision, reason=str(error))
             self._tools.metrics.errors.labels("state").inc()
