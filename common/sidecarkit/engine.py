@@ -108,15 +108,15 @@ class Stream:
         self._connection, self._sock = answer.connection, answer.sock
 
     def __iter__(self) -> Iterator[bytes]:
-        with translated("stream"):
+        with translated("stream"), closing(self._connection):
             while line := self.response.readline():
                 yield line
 
     def close(self) -> None:
-        # Closing a socket does not wake a thread that reads from it; shutting it down does.
+        # Closing a socket does not wake a thread that reads from it; shutting it down does. What the reader reads from
+        # is closed by the reader: taken away under it, http.client fails with an AttributeError.
         with suppress(OSError):  # it is closed already
             self._sock.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
 
 
 class Engine:
