@@ -1,7 +1,7 @@
 # One target per agent: docker build --target autoheal --build-arg BASE_IMAGE=...
 #
-# The build needs no network and no certificates: the wheels lie in .cache/wheels, put there by scripts/images, which
-# also knows the base image. Nothing here is particular to BuildKit, so the engine's own builder can do it as well.
+# The build needs no network and no certificates: the wheels lie in .cache/wheels, our own in .cache/own-wheel, put there
+# by scripts/images, which also knows the base image. Nothing here is particular to BuildKit, so the engine's own builder can do it as well.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
@@ -9,17 +9,19 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS builder
 # The name by which `make clean` finds what a build leaves behind.
 LABEL wildduck-sidecars.build=packages
-RUN python3 -m venv --without-pip /opt/sidecars
 COPY requirements/ /requirements/
 COPY .cache/wheels/ /wheels/
-ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
+RUN python3 -m venv --without-pip /opt/sidecars && python3 -m zipfile --extract /wheels/pip-*.whl /pip
+ENV PYTHONPATH=/pip PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 # Bytecode is made here, once: a read-only container could not keep it, and would compile at every start.
+# What changes with every edit comes last.
 FROM builder AS autoheal-packages
-RUN pip="/opt/sidecars/bin/python $(echo /wheels/pip-*.whl)/pip" \
- && $pip install --require-hashes --requirement /requirements/autoheal.txt \
- && $pip install /wheels/wildduck_sidecars-*.whl \
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/autoheal.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
  && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
 
 # What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
@@ -34,13 +36,13 @@ ENV PATH=/opt/sidecars/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 LABEL wildduck-sidecars.build=agent org.opencontainers.image.licenses=MIT
 
 FROM runtime AS autoheal
-COPY --from=autoheal-packages /opt/sidecars /opt/sidecars
 # Before VOLUME, so that a new volume belongs to the user.
 RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/autoheal
 VOLUME /var/lib/autoheal
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["autoheal", "healthcheck"]
 ENTRYPOINT ["autoheal"]
+COPY --from=autoheal-packages /opt/sidecars /opt/sidecars
 ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wildduck-sidecars autoheal" \
