@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from autoheal.health import Examination
-from autoheal.wishes import Wishes
 
 LONGEST_BACKOFF_SECONDS = 300.0
 FORGIVEN_AFTER_SECONDS = 600.0  # healthy for this long, a container starts anew
@@ -14,6 +13,20 @@ UNHEALTHY, EXITED, STALE, FOLLOWS = "unhealthy", "exited", "stale", "follows"
 # How a heal ended.
 RECOVERED, STILL_FAILING, VANISHED, REFUSED, STOPPED = "recovered", "still_failing", "vanished", "refused", "stopped"
 FAILURES = frozenset({STILL_FAILING, REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one container wants. `stop_seconds` None: the container's own grace period."""
+
+    action: str
+    stop_seconds: int | None
+    hold_seconds: float
+    max_restarts: int
+    window_seconds: float
+    backoff_seconds: float
+    exited: bool
+    depends_on: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """What the labels on a container ask for, over the settings' defaults."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from autoheal.config import ACTIONS, Config, whole_seconds
+from autoheal.policy import Wishes
 from sidecarkit import settings
 
 LABELS: dict[str, tuple[str, Callable[[str], Any], str]] = {
@@ -22,20 +22,6 @@ LABELS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "autoheal.exited": ("exited", settings.boolean, "also heal it when it exited with an error, not by hand"),
     "autoheal.depends-on": ("depends_on", settings.words, "services to heal first, beside Compose's depends_on"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What one container wants. `stop_seconds` None: the container's own grace period."""
-
-    action: str
-    stop_seconds: int | None
-    hold_seconds: float
-    max_restarts: int
-    window_seconds: float
-    backoff_seconds: float
-    exited: bool
-    depends_on: tuple[str, ...]
 
 
 def read(labels: Mapping[str, str], config: Config) -> tuple[Wishes, tuple[str, ...]]:

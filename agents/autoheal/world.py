@@ -12,6 +12,7 @@ from autoheal.config import Config
 from autoheal.graph import Graph, Node
 from autoheal.health import Container, Examination
 from autoheal.ledger import Subject
+from autoheal.policy import Wishes
 from sidecarkit.containers import ONE_OFF, PROJECT, REPLACES, SERVICE, Row, is_false, is_true
 from sidecarkit.identity import Kin
 from sidecarkit.watch import Event
@@ -131,7 +132,7 @@ class World:
             )
         return self._graph
 
-    def wishes(self, known: Known) -> wishes.Wishes:
+    def wishes(self, known: Known) -> Wishes:
         wanted, known.complaints = wishes.read(known.labels, self._config)
         return wanted
 

@@ -52,10 +52,12 @@ class Autoheal:
         )
         return self.status(container)
 
-    def has_looked(self, times: int = 2) -> None:
+    def has_looked(self, times: int = 1) -> None:
         """Wait until everything was listed anew *times* times from now on, and judged."""
         seen = len([each for each in self.recorder.requests("GET", "^/containers/json$") if each.ended])
         wait_for(
-            lambda: len([r for r in self.recorder.requests("GET", "^/containers/json$") if r.ended]) >= seen + times + 1,
+            lambda: (
+                len([r for r in self.recorder.requests("GET", "^/containers/json$") if r.ended]) >= seen + times + 1
+            ),
             "autoheal has listed everything",
         )
