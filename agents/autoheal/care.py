@@ -8,16 +8,15 @@ from typing import Any
 
 from autoheal import evidence, notices, policy
 from autoheal.hands import Answered, LogFetched, Order
-from autoheal.health import Examination
+from autoheal.health import Condition, Examination
 from autoheal.policy import Attempt, Past
 from autoheal.tools import Tools
 from autoheal.treatment import Treatment, verdict, verdict_seconds
 from autoheal.world import Known
 from sidecarkit.errors import ContainerGone, EngineUnavailable
 
-ANSWER_LOST_SECONDS = 30.0
-ASK_AGAIN_SECONDS = 5.0
-CLOCKS_DIFFER_SECONDS = 2.0  # the engine may run on another machine; nobody restarts by hand so soon after us
+CLOCKS_DIFFER_SECONDS = 0.5  # the engine may run on another machine
+LAST_CHANCE_SECONDS = 10.0  # beyond the stop, for an engine that answers again, to end a restart it may be at
 
 
 class Care:
@@ -60,8 +59,10 @@ class Care:
         now = self._tools.clock()
         facts = {"action": action, "attempt": attempt, "sick_at": sick_at, "called_at": now}
         record = self.write(known, "heal", reason, **facts, **evidence.of(examination))
+        stop_seconds = container.stop_seconds if wishes.stop_seconds is None else wishes.stop_seconds
+        last_output = evidence.last_output(examination)
         self.treatments[known.id] = Treatment(
-            record, known.id, reason, attempt, action, sick_at, now, container, evidence.last_output(examination)
+            record, known.id, reason, attempt, action, sick_at, now, container, stop_seconds, last_output
         )
         self._acted_until[known.id] = math.inf
         order = Order(record, known.id, action, wishes.stop_seconds, container.stop_seconds)
@@ -136,8 +137,7 @@ class Care:
 
     def _answer_lost(self, treatment: Treatment, reason: str, now: float) -> None:
         treatment.uncertain = not treatment.started
-        wait = ANSWER_LOST_SECONDS if treatment.uncertain else verdict_seconds(treatment.container)
-        treatment.deadline = now + wait
+        treatment.deadline = now if treatment.uncertain else now + verdict_seconds(treatment.container)
         self._log.warning("answer_lost", container=treatment.container.name, record=treatment.record, reason=reason)
 
     # Verdicts
@@ -168,12 +168,7 @@ class Care:
         condition = examination.condition
         overdue = treatment.deadline is not None and now >= treatment.deadline
         if condition.started_at <= treatment.called_at - 0.05:
-            if treatment.uncertain and overdue and treatment.action != "restart" and condition.state == "exited":
-                self.settle(treatment, policy.STOPPED, condition.finished_at)
-            elif treatment.uncertain and overdue:
-                self.settle(treatment, policy.REFUSED, now, detail="the engine did not answer")
-                return True
-            return False
+            return treatment.uncertain and overdue and self._not_restarted(treatment, condition, now)
         if treatment.uncertain:
             treatment.uncertain, treatment.started = False, True
             treatment.deadline = now + verdict_seconds(treatment.container)
@@ -183,16 +178,24 @@ class Care:
         self.settle(treatment, outcome, condition.probes[-1].end if condition.probes else now)
         return outcome == policy.STILL_FAILING
 
+    def _not_restarted(self, treatment: Treatment, condition: Condition, now: float) -> bool:
+        """Find a container in its old life after the answer was lost; returns whether to believe it.
+
+        An engine that hung goes on with what it was at: a second call would stop the container twice.
+        """
+        if treatment.action != "restart" and condition.state == "exited":
+            self.settle(treatment, policy.STOPPED, condition.finished_at)
+            return False
+        if treatment.last_chance:
+            self.settle(treatment, policy.REFUSED, now, detail="the engine did not answer")
+            return True
+        treatment.last_chance = True
+        treatment.deadline = now + max(treatment.stop_seconds, 0) + LAST_CHANCE_SECONDS
+        return False
+
     def overdue(self, now: float) -> list[str]:
-        """List whose verdict is due, to be inspected. An engine that is away is not asked all the time."""
-        due = [
-            treatment
-            for treatment in self.treatments.values()
-            if treatment.deadline is not None and now >= max(treatment.deadline, treatment.asked_at + ASK_AGAIN_SECONDS)
-        ]
-        for treatment in due:
-            treatment.asked_at = now
-        return [treatment.id for treatment in due]
+        """List whose verdict is due, to be inspected."""
+        return [t.id for t in self.treatments.values() if t.deadline is not None and now >= t.deadline]
 
     def settle(self, treatment: Treatment, outcome: str, at: float, *, detail: str | None = None) -> None:
         """Close a heal: record, budget, figures, people."""
@@ -276,6 +279,7 @@ class Care:
             if known is None:
                 self.amend(row["id"], outcome=policy.VANISHED, outcome_at=now)
             elif known.anatomy is not None and known.id not in self.treatments:
+                stop_seconds = self._world.wishes(known).stop_seconds
                 treatment = Treatment(
                     row["id"],
                     known.id,
@@ -285,6 +289,7 @@ class Care:
                     row["sick_at"] or row["called_at"],
                     row["called_at"],
                     known.anatomy,
+                    known.anatomy.stop_seconds if stop_seconds is None else stop_seconds,
                 )
                 self.treatments[known.id] = treatment
                 self._resolve(treatment, known, now)
@@ -298,8 +303,8 @@ class Care:
             self.settle(treatment, policy.STOPPED, now)
         elif known.killed_at >= treatment.called_at - 1.0:
             # The engine is still at it: it finishes what it began.
-            treatment.answered_at, treatment.uncertain, known.stop_asked = now, True, False
-            treatment.deadline = now + max(treatment.container.stop_seconds, 0) + ANSWER_LOST_SECONDS
+            treatment.answered_at, treatment.uncertain, treatment.deadline = now, True, now
+            known.stop_asked = False
         else:
             self._never_asked(treatment, now)
 

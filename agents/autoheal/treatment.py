@@ -21,12 +21,13 @@ class Treatment:
     sick_at: float
     called_at: float
     container: Container
+    stop_seconds: int  # the longest the stop may take
     last_output: str = ""  # what the last probe said before
     started: bool = False  # the container's new life was seen
     answered_at: float | None = None
     deadline: float | None = None
-    asked_at: float = 0.0  # when an inspection was last asked for, because the deadline has passed
     uncertain: bool = False  # the engine never said how the call ended
+    last_chance: bool = False  # it answers again, and has until the deadline to end what it may still be at
 
     @property
     def in_flight(self) -> bool:
