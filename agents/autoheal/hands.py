@@ -10,6 +10,8 @@ from sidecarkit.containers import Row, row
 from sidecarkit.crew import Crew
 from sidecarkit.errors import EngineError
 
+FOREVER_SECONDS = 86400.0  # a grace period of -1 has no end
+
 
 class Engine(Protocol):
     """What autoheal needs of Docker, and no more."""
@@ -110,7 +112,8 @@ class Hands:
             self._put(Examined(container, examination))
 
     def _act(self, order: Order) -> None:
-        patience = float(order.grace_seconds if order.stop_seconds is None else order.stop_seconds)
+        seconds = order.grace_seconds if order.stop_seconds is None else order.stop_seconds
+        patience = float(seconds) if seconds >= 0 else FOREVER_SECONDS
         try:
             if order.action == "kill":
                 status = self._engine.kill(order.container)
