@@ -1,17 +1,8 @@
 """Who is restarted after somebody else was: histories replayed before the ward."""
 
-from pathlib import Path
-
-import pytest
-
 from lab.stage import Stage, container_id
 
 NEEDS = "com.docker.compose.depends_on"
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
 
 
 def with_vpn(stage: Stage, **facts: str) -> Stage:
