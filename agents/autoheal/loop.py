@@ -134,9 +134,9 @@ class Loop:
         self._tick_at = now + TICK_SECONDS
         self._liveness.beat()
         if self._tools.ledger.changed_by_others():
-            self.ward.care.pasts = self._tools.ledger.pasts()
+            self.ward.care.recall()
             self._changed = True
-        self.ward.pauses = self._tools.ledger.pauses()
+        self.ward.pauses = self._tools.ledger.pauses(now)
         if now >= self._list_at and self._listing_since is None:
             self._look(now)
         if self._changed:
