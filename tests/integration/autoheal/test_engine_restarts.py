@@ -27,9 +27,17 @@ def own_recorder(own_engine: PrivateEngine) -> Iterator[Recorder]:
         yield before
 
 
-@pytest.mark.parametrize("go_down", [PrivateEngine.stop, PrivateEngine.kill], ids=["SIGTERM", "SIGKILL"])
-def test_containers_that_are_sick_when_the_engine_comes_back_are_healed_within_seconds_and_once(
+@pytest.mark.parametrize(
+    ("go_down", "outcomes"),
+    [
+        # An engine that ends in order may say that it cannot restart a container any more.
+        pytest.param(PrivateEngine.stop, {"refused", "recovered"}, id="SIGTERM"),
+        pytest.param(PrivateEngine.kill, {"recovered"}, id="SIGKILL"),
+    ],
+)
+def test_containers_that_are_sick_when_the_engine_comes_back_are_healed_within_seconds_and_once(  # noqa: PLR0913, PLR0917
     go_down: Callable[[PrivateEngine], None],
+    outcomes: set[str],
     own_engine: PrivateEngine,
     own_containers: Containers,
     own_recorder: Recorder,
@@ -56,9 +64,8 @@ def test_containers_that_are_sick_when_the_engine_comes_back_are_healed_within_s
     own_engine.start()
     answered_at = time.time()
     healer.wait_for("heal_ended", count=1 + CROWD, outcome="recovered", deadline=60.0)
-    healer.wait_for("heal_ended", container=under_way.name)
+    assert healer.wait_for("heal_ended", container=under_way.name)["outcome"] in outcomes
 
-    print([l for l in healer.lines() if l.get("container")==under_way.name])
     calls = own_recorder.requests("POST", "/restart$")
     assert Counter(call.path.split("/")[2] for call in calls) == {
         **{each.id: 1 for each in (*crowd, under_way)},
