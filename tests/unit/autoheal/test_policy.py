@@ -307,7 +307,7 @@ def test_labels_set_budget_and_window() -> None:
     ("outcome", "counts"),
     [(STILL_FAILING, True), (REFUSED, True), (RECOVERED, False), (VANISHED, False), (STOPPED, False), (None, False)],
 )
-def test_only_failed_heals_are_held_against_a_container(outcome: str | None, counts: bool) -> None:  # noqa: FBT001
+def test_only_failed_heals_are_held_against_a_container(outcome: str | None, counts: bool) -> None:
     past = Past((Attempt(1, NOON - 60, NOON - 60, NOON - 50, outcome),))
 
     assert past.failed(NOON, 3600.0) == counts

@@ -19,7 +19,7 @@ def after(times: list[float], watched: int) -> Storm:
     ("sick", "watched", "held"),
     [(4, 4, False), (5, 5, True), (5, 9, True), (5, 10, False), (6, 11, True), (50, 100, False), (51, 100, True)],
 )
-def test_more_than_half_and_at_least_five_at_once_are_a_storm(sick: int, watched: int, held: bool) -> None:  # noqa: FBT001
+def test_more_than_half_and_at_least_five_at_once_are_a_storm(sick: int, watched: int, held: bool) -> None:
     assert after([100.0] * sick, watched).held == held
 
 
@@ -76,7 +76,7 @@ def test_how_another_one_fares_says_nothing_about_the_storm() -> None:
 @pytest.mark.parametrize(
     ("sick", "watched", "over"), [(4, 5, True), (5, 9, False), (5, 10, True), (6, 10, False), (60, 120, True)]
 )
-def test_when_most_got_well_by_themselves_the_storm_is_over(sick: int, watched: int, over: bool) -> None:  # noqa: FBT001
+def test_when_most_got_well_by_themselves_the_storm_is_over(sick: int, watched: int, over: bool) -> None:
     assert (eased(HELD, sick, watched) == Storm()) == over
 
 
