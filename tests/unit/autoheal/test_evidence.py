@@ -190,7 +190,7 @@ def notices_about(examination: Examination) -> list[notices.Notice]:
     output = evidence.last_output(examination)
     treatment = Treatment(1, "4f" * 32, "unhealthy", 1, "restart", NOON, NOON, examination.container, output)
     return [
-        notices.sick(SUBJECT, "unhealthy", output),
+        notices.sick(SUBJECT, "unhealthy", "notify", output),
         notices.given_up(SUBJECT, 5, output),
         notices.outcome(SUBJECT, treatment, "still_failing", None, 5, None),
     ]
