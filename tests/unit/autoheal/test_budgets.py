@@ -163,3 +163,41 @@ def test_ten_healthy_minutes_end_the_backoff_even_when_it_got_well_by_itself(sta
 
     assert stage.ordered == ["haraka"] * 2
     assert stage.records()[-1]["attempt"] == 1
+
+
+def test_one_found_well_after_a_failed_heal_counts_its_ten_minutes_from_then(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.heal_in_vain("haraka")
+    stage.now += 5
+    stage.recover("haraka", heard=False)
+
+    stage.begin()
+    stage.look()
+    stage.later(601)
+    stage.fail("haraka")
+
+    assert stage.ordered == ["haraka"]
+    assert stage.records()[-1]["attempt"] == 1
+
+
+def test_a_second_start_amid_a_verdict_is_not_taken_for_ours(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.perform("haraka")
+    stage.now += 3
+    care, haraka = stage.ward.care, container_id("haraka")
+
+    assert care.started(haraka, stage.now) is False
+    assert care.started(haraka, stage.now - 3) is True  # told again
+
+
+def test_a_restart_by_hand_after_the_verdict_restores_the_budget_when_no_event_told_of_it(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.heal_in_vain("haraka")
+    stage.now += 5
+    stage.start("haraka", heard=False)
+    stage.look()
+    stage.now += 3
+    stage.fail("haraka")
+
+    assert stage.ordered == ["haraka"] * 2
+    assert stage.records()[-1]["attempt"] == 1

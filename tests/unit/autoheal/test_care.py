@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from autoheal.hands import Answered
 from lab.stage import Stage, container_id, with_haraka
 from sidecarkit.errors import ContainerGone, EngineError, EngineTimeout, EngineUnavailable, Refused
 
@@ -274,3 +275,91 @@ def test_a_full_disk_does_not_end_autoheal_when_it_gives_up_or_forgives(stage: S
     assert len(stage.told.titles("given_up")) == 1
     stage.now += 60
     stage.recover("haraka")
+
+
+# What belongs to the old life
+
+
+@pytest.mark.parametrize("health", ["unhealthy", "healthy"])
+def test_a_probe_that_ends_during_the_stop_is_no_verdict(stage: Stage, health: str) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.now += 2
+    stage.hear("haraka", f"health_status: {health}")
+    stage.look()
+    assert stage.outcomes() == [None]
+
+    stage.heal("haraka")
+
+    assert stage.outcomes() == ["recovered"]
+    assert stage.ordered == ["haraka"]
+
+
+def test_an_inspection_from_before_the_call_is_no_verdict(stage: Stage) -> None:
+    with_haraka(stage)
+    before = stage.actors["haraka"].examination(stage.now)
+    stage.now += 1
+    stage.fail("haraka")
+
+    assert stage.ward.care.examined(before, stage.now) is False
+    assert stage.outcomes() == [None]
+
+
+def test_an_answer_to_an_earlier_order_says_nothing_about_the_present_one(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.perform("haraka")
+    first = stage.hands.orders[0]
+    stage.now += 3
+    stage.fail("haraka")
+    stage.wait(10)
+    assert stage.ordered == ["haraka", "haraka"]
+
+    stage.ward.answered(Answered(first, stage.now, 500, EngineError("restart: cannot (500)", 500)), stage.now)
+
+    assert stage.outcomes() == ["still_failing", None]
+    assert stage.ward.care.treatments[container_id("haraka")].in_flight
+
+
+# What is counted and told
+
+
+def test_the_time_to_healthy_is_that_of_a_recovery_only(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.heal_in_vain("haraka")
+
+    assert stage.records()[0]["seconds_to_healthy"] is None
+
+
+def test_heals_are_counted_by_result(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.heal_in_vain("haraka")
+    stage.wait(10)
+    stage.heal("haraka")
+
+    counts = {
+        result: stage.metrics.registry.get_sample_value(
+            "autoheal_heals_total", {"container": "haraka", "result": result}
+        )
+        for result in ("ok", "failed")
+    }
+    assert counts == {"ok": 1, "failed": 1}
+
+
+def test_each_outcome_is_told_with_what_the_probe_said(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka", output="no mongo")
+    stage.heal("haraka")
+
+    (notice,) = stage.told.told
+    assert (notice.event, notice.failure, notice.facts["probe_output"]) == ("heal_ended", False, "no mongo")
+
+
+def test_a_container_that_is_stopped_by_hand_amid_its_verdict_stays_stopped_in_our_eyes(stage: Stage) -> None:
+    stage.enter("haraka", labels={"autoheal.exited": "true"})
+    stage.look()
+    stage.fail("haraka")
+    stage.perform("haraka")
+    stage.now += 1
+    stage.stop("haraka", 143)
+    stage.wait(60)
+    stage.later(60)
+
+    assert stage.ordered == ["haraka"]
