@@ -93,3 +93,9 @@ def test_what_it_prints_goes_to_stderr_and_not_into_the_log(
 
     line(caplog, "post_restart_script_ended")
     assert capfd.readouterr() == ("", "told the pager\n")
+
+
+def test_without_a_script_nothing_is_run(caplog: pytest.LogCaptureFixture) -> None:
+    PostRestartScript(None, logs.get("autoheal")).run(haraka(), None)
+
+    assert caplog.records == []
