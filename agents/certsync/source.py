@@ -1,0 +1,115 @@
+"""Where certificates come from: Traefik's acme.json, or a pair of PEM files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from certsync import acme, certificate
+from certsync.refusal import Reason, RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeJson:
+    """A store that Traefik rewrites in place: truncate, write, close."""
+
+    name: str
+    path: Path
+    resolver: str | None = None  # consider no other
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files to watch."""
+        return (self.path,)
+
+
+@dataclass(frozen=True, slots=True)
+class PemPair:
+    """A certificate (with its chain) and a key in two files, or in one that holds both."""
+
+    name: str
+    certificate: Path
+    key: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files to watch."""
+        return (self.certificate, self.key)
+
+
+Source = AcmeJson | PemPair
+
+
+def read(source: Source, names: Collection[str] | None) -> acme.Contents:
+    """All that *source* offers for *names* (None: everything it holds). Raises `RefusalError` with a `source_` code."""
+    if isinstance(source, AcmeJson):
+        contents = acme.read(_text(source.path), names)
+        if source.resolver is None:
+            return contents
+        return acme.Contents(
+            tuple(one for one in contents.offers if one.resolver == source.resolver),
+            contents.entries,
+            tuple(entry for entry in contents.damaged if entry.startswith(f"{source.resolver}: ")),
+        )
+    return _pair(source)
+
+
+def digest(source: Source) -> str:
+    """Fingerprint the files as they are, readable or not: while it stays the same, so does the source."""
+    seen = hashlib.sha256()
+    for path in source.paths:
+        try:
+            with path.open("rb") as file:
+                seen.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            seen.update(f"{error.errno}".encode())
+    return seen.hexdigest()
+
+
+def _pair(source: PemPair) -> acme.Contents:
+    chain, key = _text(source.certificate).encode(), _text(source.key).encode()
+    try:
+        ders = certificate.certificates(chain)
+    except ValueError as error:
+        raise RefusalError(Reason.SOURCE_TORN, f"{source.certificate}: {error}") from None
+    if not ders or b"PRIVATE KEY-----" not in key:
+        which = source.key if ders else source.certificate
+        raise RefusalError(Reason.SOURCE_TORN, f"{which} holds no whole PEM block yet")
+    return acme.Contents((certificate.read("", ders, key),), entries=1, damaged=())
+
+
+def _text(path: Path) -> str:
+    """Read a file that others rewrite in place; `source_torn` when it changed while being read.
+
+    The bytes are let go before the caller parses the text: of a store of 70 MB only one copy stays.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise RefusalError(Reason.SOURCE_UNREADABLE, f"{path} is not a regular file: {_no_file_hint(before)}")
+            data = file.readall()
+            after = os.fstat(file.fileno())
+    except FileNotFoundError:
+        raise RefusalError(Reason.SOURCE_MISSING, f"{path} does not exist") from None
+    except OSError as error:
+        raise RefusalError(Reason.SOURCE_UNREADABLE, f"{path}: {error.strerror}") from None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != after.st_size:
+        raise RefusalError(Reason.SOURCE_TORN, f"{path} was being written")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise RefusalError(Reason.SOURCE_TORN, f"{path} is not text") from None
+
+
+def _no_file_hint(status: os.stat_result) -> str:
+    if stat.S_ISDIR(status.st_mode):
+        return "Docker makes a directory where the file of a bind mount is missing; mount its directory"
+    return "certsync reads no pipes and devices"

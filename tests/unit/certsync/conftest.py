@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+import pytest
+from certificate_authority import Authority
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
