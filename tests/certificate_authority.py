@@ -1,22 +1,18 @@
 """A throw-away certificate authority, and the shapes in which Traefik stores what it issued."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PrivateKeyTypes
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -82,7 +78,7 @@ class Authority:
         return Issued(leaf, private, self.intermediate, self.root)
 
 
-def _signed(  # noqa: PLR0913  # a certificate has this many parts
+def _signed(  # noqa: PLR0913 - a certificate has this many parts
     subject: str,
     issuer: str,
     private: Any,

@@ -10,21 +10,16 @@ Go reads keys in any case, so hand-edited files hold either; they are folded her
 what was issued: names are taken from the certificate itself. The account's key is never read.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from certsync import certificate
+from certsync.certificate import Offer
 from certsync.refusal import Reason, RefusalError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from certsync.certificate import Offer
 
 # The resolver of a v1 file has no name.
 UNNAMED = ""
@@ -54,7 +49,7 @@ def read(text: str, names: Collection[str] | None) -> Contents:
         try:
             ders = certificate.certificates(_decoded(entry, "certificate"))
             if not ders:
-                raise ValueError("no certificate")  # noqa: TRY301  # one more way for an entry to be damaged
+                raise ValueError("no certificate")  # noqa: TRY301 - one more way for an entry to be damaged
             if needles is None or any(certificate.might_name(der, needles) for der in ders):
                 offers.append(certificate.read(resolver, ders, _decoded(entry, "key")))
         except (ValueError, RefusalError):
@@ -108,7 +103,7 @@ def _is_account(value: Any) -> bool:
 def _decoded(entry: dict[str, Any], field: str) -> bytes:
     value = entry.get(field)
     if not isinstance(value, str):
-        raise ValueError(f"{field} is absent")  # noqa: TRY004  # one more way for an entry to be damaged
+        raise ValueError(f"{field} is absent")  # noqa: TRY004 - one more way for an entry to be damaged
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error as error:

@@ -1,13 +1,12 @@
 """A certificate as a fact: names, dates, serial, public key, and its chain put in order."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -15,10 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certsync import key as keys
 from certsync.refusal import Reason, Refusal, RefusalError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
 # RFC 7468: text may stand between the blocks; inside one, only base64 and white space.
 _CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")

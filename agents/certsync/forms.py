@@ -1,20 +1,15 @@
 """The forms in which servers want a certificate: which bytes go into which file."""
 
-from __future__ import annotations
-
 import base64
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs12
 
 from certsync import certificate
 from certsync import key as keys
+from certsync.certificate import Offer
 from certsync.refusal import RefusalError
-
-if TYPE_CHECKING:
-    from certsync.certificate import Offer
 
 
 class Form(StrEnum):

@@ -4,13 +4,11 @@ Validating an RSA key on loading costs 40 ms (2048 bits) to 360 ms (4096 bits) o
 so reading skips that, the public halves are compared, and `prove` tests the one key that is about to be delivered.
 """
 
-from __future__ import annotations
-
 import hashlib
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -22,9 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certsync.refusal import Reason, RefusalError
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 # What OpenSSL at its default security level, and so every consumer here, still accepts in a handshake.
 LEAST_RSA_BITS = 2048

@@ -3,14 +3,10 @@
 A consumer names files by its own paths. certsync writes them through a mount that both have.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any
 
 _ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\"}
 
@@ -52,7 +48,7 @@ class Mount:
     writable: bool
 
     @classmethod
-    def read(cls, data: dict[str, Any]) -> Mount:
+    def read(cls, data: dict[str, Any]) -> "Mount":
         """Read one entry of `Mounts`."""
         return cls(
             destination=PurePosixPath(data.get("Destination") or "/"),

@@ -1,17 +1,11 @@
 """Which certificate a target should have, and whether it may have it now. No clock, no files, no network."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from certsync.certificate import Certificate, Offer
 from certsync.refusal import Reason, Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from certsync.certificate import Certificate, Offer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Why nothing was changed: one code per cause, the same in log, metric and status."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,19 +1,14 @@
 """Where certificates come from: Traefik's acme.json, or a pair of PEM files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from certsync import acme, certificate
 from certsync.refusal import Reason, RefusalError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

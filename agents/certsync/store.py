@@ -5,23 +5,19 @@ a second name until the last rename, so a failure in between is undone. A journa
 the next start finish what a kill interrupted: everything it lists was complete on disk before it was written.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
 import os
 import secrets
 import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 from certsync import mounts
 from certsync.refusal import Reason, RefusalError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 _MARK = ".certsync-"
 _REASONS = {
@@ -64,7 +60,7 @@ class _Move:
     backup: str | None
 
     def path(self, name: str) -> str:
-        return os.path.join(self.directory, name)  # noqa: PTH118  # paths are strings in the journal and for os
+        return os.path.join(self.directory, name)  # noqa: PTH118 - paths are strings in the journal and for os
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-from __future__ import annotations
-
 import json
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from certificate_authority import ACCOUNT, Authority, Issued, acme_json, acme_json_v1, entry, key
@@ -14,9 +13,6 @@ from hypothesis import strategies as st
 
 from certsync import acme
 from certsync.refusal import Reason, RefusalError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NAMES = ("mail.example.com",)
 

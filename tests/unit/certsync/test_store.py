@@ -1,20 +1,15 @@
-from __future__ import annotations
-
 import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from certsync import mounts, store
 from certsync.refusal import Reason, RefusalError
 from certsync.store import Owner, Placement, Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OLD, NEW = b"old", b"new content"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -292,7 +287,7 @@ def in_a_mount_namespace(commands: str, attempt: Callable[[], str]) -> str:
     """Run *attempt* in a child with mounts of its own, and return what it returns."""
 
     def unshared() -> str:
-        import ctypes  # noqa: PLC0415  # only here, and only in the child
+        import ctypes  # noqa: PLC0415 - only here, and only in the child
         import subprocess  # noqa: PLC0415
 
         if ctypes.CDLL(None, use_errno=True).unshare(0x00020000) != 0:  # CLONE_NEWNS
@@ -309,7 +304,7 @@ def in_a_child(attempt: Callable[[], str]) -> str:
     if child == 0:
         try:
             answer = str(attempt())
-        except BaseException as error:  # noqa: BLE001  # it is told to the parent
+        except BaseException as error:  # noqa: BLE001 - it is told to the parent
             answer = f"failed: {error!r}"
         os.write(writing, answer.encode())
         os._exit(0)
