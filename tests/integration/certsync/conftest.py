@@ -1,0 +1,7 @@
+import pytest
+from certificate_authority import Authority
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
