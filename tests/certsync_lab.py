@@ -1,6 +1,5 @@
 """certsync as a process of its own, servers beside it, and clients that keep shaking hands."""
 
-from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import json
 import os
@@ -13,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Certsync:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of that event."""
+        """Read the log lines of that event."""
         lines = []
         for line in self.log().splitlines():
             with contextlib.suppress(ValueError):
@@ -106,7 +106,7 @@ class Certsync:
 
 
 def starttls_serial(port: int, timeout: float = 10.0) -> int:
-    """The serial that an SMTP server on this machine serves after STARTTLS."""
+    """Read the serial that an SMTP server on this machine serves after STARTTLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with smtplib.SMTP("127.0.0.1", port, "client.example.net", timeout=timeout) as client:
@@ -132,7 +132,7 @@ class Clients:
                 self.failures.append(repr(error))
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[Clients]:
+    def at_work(self) -> Iterator["Clients"]:
         for thread in self._threads:
             thread.start()
         try:
@@ -147,7 +147,7 @@ class Clients:
 def server(
     command: list[str], cwd: Path, port: int, environ: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process that listens on *port* of this machine, ended with the block."""
+    """Run a server process that listens on *port* of this machine, until the block ends."""
     log = cwd / "server.log"
     with log.open("ab") as file:
         process = subprocess.Popen(

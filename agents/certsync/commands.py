@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -58,6 +59,9 @@ def check(config: Config, arguments: argparse.Namespace) -> int:
 
 def sync(config: Config, arguments: argparse.Namespace) -> int:
     """Deliver now; exit 0 when every target is in sync."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)  # stdout is for the answer
     if arguments.dry_run:
         return _dry_run(config, arguments)
     try:

@@ -18,7 +18,6 @@ from sidecarkit.containers import Row, row
 from sidecarkit.errors import ContainerGone, EngineError
 from sidecarkit.masking import Mask
 
-TIMEOUT_SECONDS = 30.0
 RESTART_PATIENCE_SECONDS = 120.0  # a consumer that takes long to stop is waited for
 
 
@@ -40,6 +39,7 @@ class Reloader:
 
     engine: Engine | None
     api_token: str | None = None  # for WildDuck's API, where a target names no file of its own
+    command_seconds: float = 30.0  # how long a command may take
 
     def perform(self, target: Target, pair: Offer, written_at: float) -> str:
         """Reload *target*, whose files were written at Unix time *written_at*; say what was done.
@@ -54,7 +54,7 @@ class Reloader:
             case Http() as call:
                 done = wildduck.call(call, target, pair, self.api_token)
             case Command(command):
-                done = _run(command, target)
+                done = _run(command, target, self.command_seconds)
             case Restart() as restart:
                 done = self._on_each(restart.container, lambda one: self._restart(restart, one, written_at))
             case Signal() as send:
@@ -136,7 +136,7 @@ def _touch(path: str) -> str:
     return "made its file"
 
 
-def _run(command: tuple[str, ...], target: Target) -> str:
+def _run(command: tuple[str, ...], target: Target, seconds: float) -> str:
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "CERTSYNC_TARGET": target.name,
@@ -156,11 +156,11 @@ def _run(command: tuple[str, ...], target: Target) -> str:
         raise RefusalError(Reason.RELOAD_FAILED, f"{command[0]}: {error.strerror}") from None
     with process:
         try:
-            _, complaint = process.communicate(timeout=TIMEOUT_SECONDS)
+            _, complaint = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise RefusalError(
-                Reason.RELOAD_FAILED, f"{command[0]} took longer than {TIMEOUT_SECONDS:g} s and was killed"
+                Reason.RELOAD_FAILED, f"{command[0]} took longer than {seconds:g} s and was killed"
             ) from None
     if process.returncode != 0:
         last = Mask()(complaint[-4096:].decode(errors="replace")).strip().rpartition("\n")[2][:200]

@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from certsync import acme, certificate
+from certsync import acme, certificate, files
 from certsync.refusal import Reason, RefusalError
 
 
@@ -61,10 +60,10 @@ def digest(source: Source) -> str:
     seen = hashlib.sha256()
     for path in source.paths:
         try:
-            with path.open("rb") as file:
+            with files.open_regular(path) as file:
                 seen.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
-            seen.update(f"{error.errno}".encode())
+            seen.update(f"{error.errno} {error.strerror}".encode())
     return seen.hexdigest()
 
 
@@ -86,25 +85,19 @@ def _text(path: Path) -> str:
     The bytes are let go before the caller parses the text: of a store of 70 MB only one copy stays.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with files.open_regular(path) as file:
             before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise RefusalError(Reason.SOURCE_UNREADABLE, f"{path} is not a regular file: {_no_file_hint(before)}")
-            data = file.readall()
+            data = file.read()
             after = os.fstat(file.fileno())
     except FileNotFoundError:
         raise RefusalError(Reason.SOURCE_MISSING, f"{path} does not exist") from None
     except OSError as error:
-        raise RefusalError(Reason.SOURCE_UNREADABLE, f"{path}: {error.strerror}") from None
+        directory = isinstance(error, IsADirectoryError)
+        hint = "; Docker makes a directory where the file of a bind mount is missing" if directory else ""
+        raise RefusalError(Reason.SOURCE_UNREADABLE, f"{path}: {error.strerror}{hint}") from None
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != after.st_size:
         raise RefusalError(Reason.SOURCE_TORN, f"{path} was being written")
     try:
         return data.decode()
     except UnicodeDecodeError:
         raise RefusalError(Reason.SOURCE_TORN, f"{path} is not text") from None
-
-
-def _no_file_hint(status: os.stat_result) -> str:
-    if stat.S_ISDIR(status.st_mode):
-        return "Docker makes a directory where the file of a bind mount is missing; mount its directory"
-    return "certsync reads no pipes and devices"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from certsync import mounts
+from certsync import files, mounts
 from certsync.refusal import Reason, RefusalError
 
 _MARK = ".certsync-"
@@ -137,7 +137,7 @@ def sweep(paths: Iterable[str]) -> None:
 def content_of(path: str) -> bytes | None:
     """Read a file of a target; None when there is none, or it cannot be read."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with files.open_regular(path) as file:
             return file.read(1 << 20)
     except OSError:
         return None
