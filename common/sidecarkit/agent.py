@@ -35,7 +35,7 @@ class CommonSettings:
     )
     notify_urls: tuple[str, ...] | None = setting(
         "NOTIFY_URLS",
-        settings.words,
+        settings.urls,
         secret=True,
         help="where to tell people: Apprise URLs, separated by commas or spaces",
     )

@@ -6,13 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sidecarkit import logs, settings
 from sidecarkit.agent import CommonSettings
 from sidecarkit.errors import SettingsError, SidecarError
-from sidecarkit.liveness import healthcheck
 from sidecarkit.metrics import package_version
 
 C = TypeVar("C", bound=CommonSettings)
@@ -60,12 +58,6 @@ def main(agent: Agent[C], arguments: Sequence[str] | None = None, environ: Mappi
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-
-
-def run_healthcheck(name: str, environ: Mapping[str, str] = os.environ) -> int:
-    """Answer Docker's HEALTHCHECK without reading settings: it is asked twice a minute."""
-    folder = environ.get(f"{name.upper()}_STATE") or f"/var/lib/{name}"
-    return healthcheck(Path(folder) / "heartbeat.json")
 
 
 def _parser(agent: Agent[C]) -> argparse.ArgumentParser:

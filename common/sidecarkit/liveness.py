@@ -75,3 +75,8 @@ def healthcheck(file: Path) -> int:
         reasons.append(f"the last heartbeat is {age:.0f} s old")
     sys.stdout.write("\n".join(reasons) + "\n" if reasons else "healthy\n")
     return 1 if reasons else 0
+
+
+def run_healthcheck(agent: str) -> int:
+    """Answer for *agent*, whose state folder its usual variable names, without reading any other setting."""
+    return healthcheck(Path(os.environ.get(f"{agent.upper()}_STATE") or f"/var/lib/{agent}") / "heartbeat.json")
