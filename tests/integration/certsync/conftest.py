@@ -1,5 +1,6 @@
 import pytest
-from certificate_authority import Authority
+
+from lab.authority import Authority
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from certificate_authority import Authority, acme_json, entry
-from certsync_lab import Certsync, wait_until, write_as_traefik_does
+
+from lab.authority import Authority, acme_json, entry
+from lab.certsync import Certsync, write_as_traefik_does
+from lab.wire import wait_for
 
 NAME = "mail.example.com"
 
@@ -19,17 +21,15 @@ NAME = "mail.example.com"
 def certsync(tmp_path: Path, authority: Authority) -> Iterator[Certsync]:
     (tmp_path / "out").mkdir()
     (tmp_path / "traefik").mkdir()
-    (tmp_path / "certsync.yml").write_text(
+    document = (
         f"sources: {{traefik: {{acme_json: {tmp_path}/traefik/acme.json}}}}\n"
         f"targets:\n  mail: {{domains: [{NAME}], certificate: {tmp_path}/out/c.pem, key: {tmp_path}/out/k.pem}}\n"
         f"  one: {{domains: [{NAME}], combined: {tmp_path}/out/both.pem}}\n"
     )
     write_as_traefik_does(tmp_path / "traefik" / "acme.json", acme_json(le=[entry(authority.issue(NAME, days=30))]))
-    running = Certsync(tmp_path, {"CERTSYNC_CONFIG": str(tmp_path / "certsync.yml"), "CERTSYNC_POLL": "1s"})
-    running.start()
-    wait_until(lambda: (tmp_path / "out" / "both.pem").exists(), why=running.log)
-    yield running
-    running.close()
+    with Certsync(tmp_path, document, env={"CERTSYNC_POLL": "1s"}) as agent:
+        agent.wait_for("certificate_delivered", target="one")
+        yield agent
 
 
 def targets(folder: Path) -> dict[str, tuple[bytes, int, int]]:
@@ -40,8 +40,8 @@ def targets(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 def assert_good_write_is_delivered_within_two_seconds(folder: Path, authority: Authority, certsync: Certsync) -> None:
     renewed = authority.issue(NAME, days=60)
     write_as_traefik_does(folder / "traefik" / "acme.json", acme_json(le=[entry(renewed)]))
-    wait_until(lambda: (folder / "out" / "c.pem").read_bytes() == renewed.chain_pem, 2.0, certsync.log)
-    assert certsync.process.poll() is None
+    wait_for(lambda: (folder / "out" / "c.pem").read_bytes() == renewed.chain_pem, "delivered", deadline=2.0)
+    assert certsync.running
 
 
 def test_cuts_noise_and_emptiness_change_no_target(certsync: Certsync, tmp_path: Path, authority: Authority) -> None:
@@ -49,15 +49,13 @@ def test_cuts_noise_and_emptiness_change_no_target(certsync: Certsync, tmp_path:
     before = targets(tmp_path)
     for end in range(0, len(whole), 97):
         write_as_traefik_does(acme, whole[:end])
-    wait_until(lambda: certsync.said("source_not_read"), why=certsync.log)
-    for content in (b"", b"{}", b'{"le": null}', os.urandom(20_000_000)):
+    for content in (b"", b"{}", b"\0" * 9000, b'{"le": null}', os.urandom(20_000_000)):
+        said = len(certsync.lines("source_not_read")) + len(certsync.lines("delivery_refused"))
         acme.write_bytes(content)
-        heard = len(certsync.said("source_not_read")) + len(certsync.said("delivery_refused"))
-        if content != b"{}":
-            wait_until(
-                lambda: len(certsync.said("source_not_read")) + len(certsync.said("delivery_refused")) >= heard,  # noqa: B023
-                why=certsync.log,
-            )
+        wait_for(
+            lambda: len(certsync.lines("source_not_read")) + len(certsync.lines("delivery_refused")) > said,  # noqa: B023
+            "certsync has looked",
+        )
     assert targets(tmp_path) == before
     assert_good_write_is_delivered_within_two_seconds(tmp_path, authority, certsync)
 
@@ -66,12 +64,14 @@ def test_a_writer_killed_in_the_middle_leaves_the_targets_and_is_recovered_from(
     certsync: Certsync, tmp_path: Path, authority: Authority
 ) -> None:
     acme, before = tmp_path / "traefik" / "acme.json", targets(tmp_path)
-    program = "import os,sys,time; f=os.open(sys.argv[1],513); os.write(f,b'{\"le\": {\"Certificates\": ['); time.sleep(60)"
+    program = (
+        'import os,sys,time; f=os.open(sys.argv[1],513); os.write(f,b\'{"le": {"Certificates": [\'); time.sleep(60)'
+    )
     writer = subprocess.Popen([sys.executable, "-c", program, str(acme)])
-    wait_until(lambda: acme.stat().st_size < 100)
+    wait_for(lambda: acme.stat().st_size < 100, "half a file is written")
     writer.send_signal(signal.SIGKILL)
     writer.wait()
-    wait_until(lambda: certsync.said("source_not_read"), why=certsync.log)
+    certsync.wait_for("source_not_read")
     assert targets(tmp_path) == before
     assert_good_write_is_delivered_within_two_seconds(tmp_path, authority, certsync)
 
@@ -82,7 +82,7 @@ def test_a_writer_that_is_never_quiet_does_no_harm(certsync: Certsync, tmp_path:
     deadline = time.monotonic() + 4
     while time.monotonic() < deadline:
         write_as_traefik_does(acme, newest)
-    assert len(certsync.said("certificate_delivered")) <= 4
+    assert len(certsync.lines("certificate_delivered", target="mail")) <= 3
     assert_good_write_is_delivered_within_two_seconds(tmp_path, authority, certsync)
 
 
@@ -108,16 +108,18 @@ while time.monotonic() < stop:
         bad += pair is None or pair.flaw is not None
 print(reads, len(seen), bad)
 """
-    paths = certsync.environ["PYTHONPATH"].split(":")
+    paths = certsync.env["PYTHONPATH"].split(":")
     reader = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "out"), *paths], stdout=subprocess.PIPE, text=True
     )
     acme, swaps = tmp_path / "traefik" / "acme.json", 0
     while reader.poll() is None:
-        renewed = authority.issue(NAME, number=swaps % 5, kind="rsa2048" if swaps % 3 == 0 else "ec", days=61 + swaps / 10)
+        renewed = authority.issue(
+            NAME, number=swaps % 5, kind="rsa2048" if swaps % 3 == 0 else "ec", days=61 + swaps / 10
+        )
         write_as_traefik_does(acme, acme_json(le=[entry(renewed)]))
         swaps += 1
-        wait_until(lambda: (tmp_path / "out" / "both.pem").read_bytes().endswith(renewed.chain_pem), 10, certsync.log)  # noqa: B023
+        wait_for(lambda: (tmp_path / "out" / "both.pem").read_bytes().endswith(renewed.chain_pem), "swapped")  # noqa: B023
     output, _ = reader.communicate()
     reads, different, bad = map(int, output.split())
     assert bad == 0

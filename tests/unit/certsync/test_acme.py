@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from certificate_authority import ACCOUNT, Authority, Issued, acme_json, acme_json_v1, entry, key
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from certsync import acme
 from certsync.refusal import Reason, RefusalError
+from lab.authority import ACCOUNT, Authority, Issued, acme_json, acme_json_v1, entry, key
 
 NAMES = ("mail.example.com",)
 

@@ -1,13 +1,13 @@
 import itertools
 
 import pytest
-from certificate_authority import NOW, Authority, pem
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certsync import certificate
 from certsync import key as keys
 from certsync.refusal import Reason, RefusalError
+from lab.authority import NOW, Authority, pem
 
 
 def read(chain: bytes, key: bytes) -> certificate.Offer:

@@ -3,24 +3,28 @@
 import hashlib
 import json
 import subprocess
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from certificate_authority import Authority, Issued, acme_json, entry
-from certsync_lab import Certsync
+
+from lab.authority import Authority, Issued, acme_json, entry
+from lab.certsync import Certsync
 
 NAME = "mail.example.com"
 
 
 @pytest.fixture
-def certsync(tmp_path: Path) -> Certsync:
+def certsync(tmp_path: Path) -> Iterator[Certsync]:
+    """Lend a certsync that was not started."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "certsync.yml").write_text(
+    agent = Certsync(
+        tmp_path,
         f"sources: {{traefik: {{acme_json: {tmp_path}/acme.json}}}}\n"
-        f"targets: {{web: {{domains: [{NAME}], certificate: {tmp_path}/out/c.pem, key: {tmp_path}/out/k.pem}}}}\n"
+        f"targets: {{web: {{domains: [{NAME}], certificate: {tmp_path}/out/c.pem, key: {tmp_path}/out/k.pem}}}}\n",
     )
-    return Certsync(tmp_path, {"CERTSYNC_CONFIG": str(tmp_path / "certsync.yml")})
+    yield agent
+    agent.close()
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_a_dry_run_says_what_it_would_do_and_changes_nothing(
     (row,) = json.loads(done.stdout)
     assert (row["decision"], row["serial"]) == ("would deliver", f"{issued.serial:X}".zfill(len(row["serial"])))
     assert list((tmp_path / "out").iterdir()) == []
-    assert not (tmp_path / "state").exists()
+    assert not certsync.state.exists()
 
 
 def test_sync_says_why_not(certsync: Certsync, tmp_path: Path) -> None:
@@ -60,15 +64,13 @@ def test_sync_beside_a_running_certsync_lets_that_one_work(
     certsync: Certsync, issued: Issued, authority: Authority, tmp_path: Path
 ) -> None:
     certsync.start()
-    try:
-        worse = authority.issue(NAME, days=5)
-        (tmp_path / "acme.json").write_text(acme_json(le=[entry(worse)]))
-        assert "downgrade" in certsync.command("sync").stdout
-        assert certsync.command("sync", "--force").returncode == 0
-        assert (tmp_path / "out" / "c.pem").read_bytes() == worse.chain_pem
-        assert certsync.command("status").returncode == 0
-    finally:
-        certsync.close()
+    certsync.wait_for("certificate_delivered")
+    worse = authority.issue(NAME, days=5)
+    (tmp_path / "acme.json").write_text(acme_json(le=[entry(worse)]))
+    assert "downgrade" in certsync.command("sync").stdout
+    assert certsync.command("sync", "--force").returncode == 0
+    assert (tmp_path / "out" / "c.pem").read_bytes() == worse.chain_pem
+    assert certsync.command("status").returncode == 0
     assert issued.serial != worse.serial
 
 
@@ -120,15 +122,15 @@ def test_check_with_nothing_wrong_is_content(certsync: Certsync, issued: Issued)
 
 def test_it_stops_within_seconds_and_says_so(certsync: Certsync, issued: Issued) -> None:
     certsync.start()
-    assert certsync.stop() == 0, issued
-    assert certsync.said("stopped")
+    certsync.wait_for("certificate_delivered", serial=f"{issued.serial:X}".zfill(40))
+    assert certsync.stop(deadline=10.0) == 0
+    assert certsync.lines("stopped")
 
 
-def test_two_do_not_work_in_one_state_folder(certsync: Certsync, issued: Issued, tmp_path: Path) -> None:
+def test_two_do_not_work_in_one_state_folder(certsync: Certsync, issued: Issued) -> None:
     certsync.start()
-    try:
-        second = Certsync(tmp_path / "second", certsync.environ)
-        assert second.command("run").returncode == 1
-        assert threading.active_count() < 20, issued
-    finally:
-        certsync.close()
+    certsync.wait_for("certificate_delivered")
+    second = certsync.command("run")
+    assert second.returncode == 1
+    assert "another agent works" in second.stderr
+    assert issued.serial

@@ -2,12 +2,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from certificate_authority import Authority, Issued, pem
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from certsync import certificate, forms
 from certsync.certificate import Offer
 from certsync.forms import Form
+from lab.authority import Authority, Issued, pem
 
 
 def pair_of(issued: Issued) -> Offer:

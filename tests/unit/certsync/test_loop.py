@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from certificate_authority import NOW, Authority, Issued, acme_json, entry
 from prometheus_client import CollectorRegistry
 
 from certsync import certificate, report
@@ -29,6 +28,7 @@ from certsync.source import AcmeJson
 from certsync.store import Store
 from certsync.target import Endpoint, Output, Reload, Restart, Target, Touch
 from certsync.work import Probed, Put, Reloaded, Result
+from lab.authority import NOW, Authority, Issued, acme_json, entry
 from sidecarkit import logs, state
 from sidecarkit.containers import row
 from sidecarkit.liveness import Liveness

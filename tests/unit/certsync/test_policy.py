@@ -1,12 +1,12 @@
 from datetime import timedelta
 
 import pytest
-from certificate_authority import NOW, Authority, Issued, pem
 
 from certsync import certificate
 from certsync.certificate import Offer
 from certsync.policy import Wanted, choose, objection_to_replacing
 from certsync.refusal import Reason, Refusal
+from lab.authority import NOW, Authority, Issued, pem
 
 WANTED = Wanted(("mail.example.com",))
 

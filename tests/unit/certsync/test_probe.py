@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from certificate_authority import Authority, Issued, pem
 
 from certsync import certificate, probe
 from certsync.probe import ProbeError, Trouble
 from certsync.target import Endpoint
+from lab.authority import Authority, Issued, pem
 
 TALK = {
     "smtp": [

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificate_authority import Authority
 
 from certsync import certificate, forms
 from certsync.certificate import Offer
@@ -19,6 +18,7 @@ from certsync.policy import Wanted
 from certsync.refusal import Reason, Refusal, RefusalError
 from certsync.reload import Reloader
 from certsync.target import Command, Exec, Http, Output, Reload, Restart, Signal, Target, Touch
+from lab.authority import Authority
 from sidecarkit.errors import ContainerGone, EngineUnavailable
 
 WRITTEN_AT = dt.datetime(2026, 11, 22, 12, 0, 0, tzinfo=dt.UTC).timestamp()

@@ -3,11 +3,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from certificate_authority import Authority, acme_json, entry
 
 from certsync import source
 from certsync.refusal import Reason, RefusalError
 from certsync.source import AcmeJson, PemPair, Source
+from lab.authority import Authority, acme_json, entry
 
 NAMES = ("mail.example.com",)
 

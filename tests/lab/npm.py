@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-RECIPES = Path(__file__).parent / "integration" / "certsync" / "lab"
+RECIPES = Path(__file__).parent / "recipes"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wildduck-sidecars" / "lab"
 
 
