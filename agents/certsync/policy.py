@@ -1,7 +1,7 @@
 """Which certificate a target should have, and whether it may have it now. No clock, no files, no network."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from certsync.certificate import Certificate, Offer
@@ -44,8 +44,8 @@ def choose(offers: Iterable[Offer], wanted: Wanted, current: Offer | None, now: 
         refusal = _objection(one, wanted, now)
         if refusal is None:
             usable.append(one)
-        else:
-            refusals.append(refusal)
+        else:  # which of them: the next one may be refused for the same reason
+            refusals.append(replace(refusal, detail=f"serial {one.certificate.serial_hex}: {refusal.detail}"))
     if not usable:
         return max(refusals, key=lambda refusal: _CLOSENESS.index(refusal.reason))
     kept = current.identity if current is not None else ""
