@@ -153,7 +153,10 @@ def due(known: Progress, able: Abilities, now: float) -> Step:
 
 def reloaded(known: Progress, now: float, seconds: float) -> Progress:
     """Note that the consumer was told."""
-    return replace(known, reloaded_at=now, cost_seconds=seconds, next_at=now)
+    told = replace(known, reloaded_at=now, cost_seconds=seconds, next_at=now)
+    if known.reason in {Reason.RELOAD_FAILED, Reason.CONTAINER_MISSING}:
+        return replace(told, attempts=0, reason="", detail="")
+    return told
 
 
 def not_reloaded(known: Progress, refusal: Refusal, now: float) -> Progress:

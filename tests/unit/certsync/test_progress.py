@@ -56,6 +56,12 @@ def test_a_failed_reload_is_tried_again_and_again_with_longer_waits() -> None:
     assert progress.written(known, NEW, now).refusal is None
 
 
+def test_a_reload_that_succeeds_at_last_takes_its_failures_along() -> None:
+    known = progress.not_reloaded(progress.written(BLANK, NEW, 0.0), FAILED, 0.0)
+    known = progress.reloaded(known, 1.0, 0.1)
+    assert (known.refusal, known.attempts) == (None, 0)
+
+
 def test_an_absent_container_is_asked_for_every_few_seconds() -> None:
     known = progress.written(BLANK, NEW, 0.0)
     for _ in range(9):
