@@ -59,7 +59,7 @@ class FollowUps:
             known is not None
             and self._wanted(known, parents)
             and (known.running or self._died_with(known, parents))
-            and not (known.stop_asked or known.replaced)
+            and not (known.stop_asked or self._world.replaced(known))
             and any(self._owed(known, parent) for parent in parents)
             and now - debt.since <= self._config.dependency_wait_seconds + DIES_WITHIN_SECONDS
         )

@@ -3,6 +3,7 @@
 Used by the loop's thread only. `hear`, `listed` and `examined` take news in; `consider` draws the conclusions.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from autoheal.world import Died, Gone, Known, LookAgain, News, Started, TurnedHe
 from sidecarkit.errors import ContainerGone
 
 FRESH_SECONDS = 1.0  # an inspection older than this is repeated before acting on it
+LOOK_AGAIN_SECONDS = 1.0  # after an inspection that told nothing: an engine that is away must not be asked in a loop
 BY_SIGNAL = {130, 137, 143}  # exit codes of a stop; without events nobody knows whose
 RECORDED_WAITS = {
     "being_replaced", "being_stopped", "paused", "needs_recreation", "donor_stopped", "dependency", "hold", "backoff",
@@ -36,8 +38,8 @@ class Patient:
     reason: str
     since: float | None
     heard: bool = True  # told by an event; so a stop by hand would have been heard as well
+    admitted_at: float = 0.0
     examination: Examination | None = None
-    asked: bool = False  # an inspection is under way
     waiting_since: float | None = None
     relieved_at: float | None = None
     waits: Wait | None = None
@@ -58,7 +60,7 @@ class Ward:
         self.patients: dict[str, Patient] = {}
         self.storm = Storm()
         self.pauses: tuple[Pause, ...] = ()
-        self._restarted_by: set[str] = set()  # by hand or by the restart policy: the inspection tells
+        self._inspect_again_at: dict[str, float] = {}  # infinite: an inspection is under way
 
     # News
 
@@ -84,6 +86,7 @@ class Ward:
         patient = self.patients.get(container)
         if patient and (patient.since is None or at >= patient.since):
             del self.patients[container]
+        self.care.got_well(container, at, was_sick=patient is not None)
         given_up_at = self.care.past(container).given_up_at
         if given_up_at is not None and at > given_up_at:
             self.care.forgive(self._world.containers[container], at)
@@ -92,8 +95,6 @@ class Ward:
         self.patients.pop(container, None)
         self.probes.silent.pop(container, None)
         ours = self.care.started(container, at)
-        if not ours:
-            self._restarted_by.add(container)
         self.followups.started(container, now, ours=ours, before=before)
         self._tools.hands.examine(container)
 
@@ -117,6 +118,7 @@ class Ward:
             self.care.settle(treatment, policy.VANISHED, now)
         for room in (self.followups, self.probes, self.donors):
             room.gone(container)
+        self._inspect_again_at.pop(container, None)
         self.patients.pop(container, None)
         self.care.pasts.pop(container, None)
 
@@ -125,6 +127,7 @@ class Ward:
         minor = {policy.STALE, policy.FOLLOWS}
         if not known or not self._world.watched(known) or (present and present.reason not in minor):
             return
+        patient.admitted_at = now
         self.patients[patient.id] = patient
         if self._config.storm_guard and patient.reason != policy.STALE:
             was_held = self.storm.held
@@ -159,7 +162,7 @@ class Ward:
         for known in self._world.containers.values():
             if known.anatomy is None:
                 self._tools.hands.examine(known.id)
-            elif known.state in {"exited", "dead"} and self._world.wishes(known).exited and not known.stop_asked:
+            if known.state in {"exited", "dead"} and self._world.wishes(known).exited and not known.stop_asked:
                 self._find_exited(known, now)
         for patient in self.patients.values():
             patient.examination = None
@@ -171,26 +174,28 @@ class Ward:
             self._admit(Patient(known.id, policy.EXITED, known.died_at or None, heard=heard), now)
 
     def examined(self, message: Examined, now: float) -> None:
-        container = message.container
-        if patient := self.patients.get(container):
-            patient.asked = False
-            if isinstance(message.error, ContainerGone):
-                del self.patients[container]
-        if message.examination is None:
-            return  # the next listing asks again
-        examination = message.examination
+        if message.examination:
+            self._learn(message.examination, now)
+        elif isinstance(message.error, ContainerGone):
+            self.patients.pop(message.container, None)
+        if message.examination is None or message.container in self.care.overdue(now):
+            self._inspect_again_at[message.container] = now + LOOK_AGAIN_SECONDS
+        else:
+            self._inspect_again_at.pop(message.container, None)
+
+    def _learn(self, examination: Examination, now: float) -> None:
+        container = examination.container.id
         self.hear(self._world.learn(examination), now)
         if container not in self._world.containers:
             return
-        if patient := self.patients.get(container):
+        patient = self.patients.get(container)
+        if patient and examination.at >= patient.admitted_at:  # an older one may show it well still
             patient.examination = examination
             patient.since = self._since(patient, examination) if patient.since is None else patient.since
         if self.care.examined(examination, now):
             self._admit(Patient(container, policy.UNHEALTHY, None, heard=False), now)
-        if container in self._restarted_by:
-            self._restarted_by.discard(container)
-            if examination.condition.restart_count == 0:
-                self.care.forgive(self._world.containers[container], now)
+        if self.care.restarted_by_hand(examination):
+            self.care.forgive(self._world.containers[container], examination.condition.started_at)
         if self.probes.examined(examination, now):
             self._admit(Patient(container, policy.STALE, now), now)
         self.followups.examined(container, now)
@@ -214,7 +219,7 @@ class Ward:
     def consider(self, now: float) -> None:
         """Decide about every patient, then act for as many as there are slots."""
         for container in self.care.overdue(now):
-            self._tools.hands.examine(container)
+            self._inspect(container, now)
         self.donors.consider(now)
         self._call_followers(now)
         waiting = sorted(self.patients.values(), key=lambda patient: patient.since or now)
@@ -250,7 +255,7 @@ class Ward:
             self.patients.pop(patient.id, None)
             return False
         if patient.examination is None or patient.since is None:
-            self._examine(patient)
+            self._inspect(patient.id, now)
             return False
         match policy.decide(self._case(patient, patient.examination, patient.since, known, now)):
             case Heal(attempt):
@@ -259,17 +264,17 @@ class Ward:
             case Wait() as wait:
                 self._wait(patient, known, wait, now)
             case GiveUp(failed):
-                self.care.give_up(known, failed, evidence.last_output(patient.examination), now)
+                self.care.give_up(known, patient.reason, failed, evidence.last_output(patient.examination), now)
                 patient.waits = Wait("given_up")
             case Leave(why):
                 self.patients.pop(patient.id, None)
                 self._log.debug("patient_left", container=known.name, why=why)
         return False
 
-    def _examine(self, patient: Patient) -> None:
-        if not patient.asked:
-            patient.asked = True
-            self._tools.hands.examine(patient.id)
+    def _inspect(self, container: str, now: float) -> None:
+        if now >= self._inspect_again_at.get(container, 0.0):
+            self._inspect_again_at[container] = math.inf
+            self._tools.hands.examine(container)
 
     def _case(self, patient: Patient, examination: Examination, since: float, known: Known, now: float) -> Case:
         troubles = self._troubles(patient.id)
@@ -281,7 +286,7 @@ class Ward:
         unclear = patient.reason == policy.EXITED and not patient.heard and known.exit_code in BY_SIGNAL
         around = Surroundings(
             stopping=known.stop_asked or (unclear and not examination.condition.oom_killed),
-            replaced=known.replaced,
+            replaced=self._world.replaced(known),
             resting=self.resting(known),
             donor=lost[0] if lost else None,
             troubles=troubles,
@@ -335,13 +340,14 @@ class Ward:
             self.care.write(known, "notify", patient.reason, dry_run=int(self._config.dry_run), **facts, **kept)
             self._log.warning("heal_not_begun", container=known.name, why=why, reason=patient.reason)
             output = evidence.last_output(patient.examination)
-            self._tools.notifier.tell(notices.sick(known.subject, patient.reason, output))
+            self._tools.notifier.tell(notices.sick(known.subject, patient.reason, why, output))
         return False
 
     def _act(self, ready: list[Patient], now: float) -> None:
-        allowed = [each for each in ready if each.reason == policy.FOLLOWS or storm.may_heal(self.storm, each.id)]
+        sick = [each.id for each in ready if each.reason != policy.FOLLOWS and storm.may_heal(self.storm, each.id)]
         if self.storm.held and self.storm.canary is None:
-            allowed = allowed[:1]
+            sick = sick[:1]
+        allowed = [each for each in ready if each.reason == policy.FOLLOWS or each.id in sick]
         running = {treatment.id: now - treatment.called_at for treatment in self.care.in_flight()}
         queue = [patient.id for patient in allowed]
         for container in slots.choose(queue, self.care.action_seconds, running, self._config.max_parallel):
@@ -352,9 +358,10 @@ class Ward:
         examination = patient.examination
         if examination is None or patient.since is None or now - examination.at > FRESH_SECONDS:
             patient.examination = None
-            self._examine(patient)
+            self._inspect(patient.id, now)
             return
         del self.patients[patient.id]
-        self.storm = storm.sent(self.storm, patient.id)
+        if patient.reason != policy.FOLLOWS:
+            self.storm = storm.sent(self.storm, patient.id)
         known = self._world.containers[patient.id]
         self.care.begin(known, examination, patient.reason, patient.since, patient.attempt)

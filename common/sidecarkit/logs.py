@@ -51,6 +51,8 @@ def configure(level: str, log_format: str | None) -> None:
     console = log_format == "console" or (log_format is None and sys.stdout.isatty())
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(ConsoleFormatter() if console else JsonFormatter())
+    # Our own facts only: Apprise and urllib3 log addresses with the tokens in them.
+    handler.addFilter(lambda record: hasattr(record, "facts"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

@@ -179,3 +179,12 @@ def test_a_terminal_gets_the_readable_form(capsys: pytest.CaptureFixture[str], m
     logs.get("demo2").info("fact_seen")
 
     assert capsys.readouterr().out.endswith("info    fact_seen\n")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_what_libraries_log_is_not_passed_on_since_it_holds_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "json")
+    logging.getLogger("apprise").error("Unparseable URL %s", "tgram://token")
+    logs.get("demo2").exception("agent_crashed")
+
+    assert [strictly(line)["event"] for line in capsys.readouterr().out.splitlines()] == ["agent_crashed"]

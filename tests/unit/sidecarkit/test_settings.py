@@ -163,7 +163,7 @@ def test_a_positive_duration_is_longer_than_nothing() -> None:
 
 
 @pytest.mark.parametrize(("value", "truth"), [("True", True), (" on ", True), ("1", True), ("NO", False), ("0", False)])
-def test_truth_is_read_in_any_case(value: str, truth: bool) -> None:  # noqa: FBT001
+def test_truth_is_read_in_any_case(value: str, truth: bool) -> None:
     assert settings.boolean(value) is truth
 
 
