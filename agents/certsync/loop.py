@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from certsync import progress, source, store
+from certsync import memory, progress, source, store
 from certsync.alarms import ALARM_AFTER_SECONDS, Alarms, Tracked
 from certsync.delivery import Delivery, Reading, State, Verdict
 from certsync.discovery import Listed, NotListed
@@ -72,6 +72,7 @@ class Loop:
     _burst_began: float = 0.0
     _failures: int = 0
     _force: bool = False
+    _bloated: bool = True  # something large was read, or the program loaded, since memory was given back
 
     def start(self) -> None:
         """Repair what a kill left, and take up the targets that the settings name."""
@@ -102,6 +103,9 @@ class Loop:
             self.look()
         for one in self.tracked.values():
             self._advance(one)
+        if self._bloated and self.inbox.empty():
+            self._bloated = False
+            memory.give_back()
         for one in self.tracked.values():
             self.alarms.judge(one, self.known(one.target), now)
         self.liveness.beat()
@@ -196,6 +200,7 @@ class Loop:
         cached = self._cached.get(origin.name)
         if cached and cached[:2] == (digest, names):
             return cached[2]
+        self._bloated = True
         try:
             reading = Reading(origin.name, source.read(origin, names))
         except RefusalError as error:
