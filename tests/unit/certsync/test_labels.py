@@ -138,7 +138,7 @@ def test_a_wrong_label_is_told_and_delivers_nothing(labels: dict[str, str], word
 @pytest.mark.parametrize(
     ("value", "expected"), [("true", True), ("True", True), ("1", True), ("false", False), ("", False)]
 )
-def test_truth_is_read_in_any_case(value: str, expected: bool) -> None:  # noqa: FBT001
+def test_truth_is_read_in_any_case(value: str, expected: bool) -> None:
     assert is_consumer(row({"Id": "a", "Labels": {"certsync": value}})) is expected
 
 
