@@ -32,7 +32,8 @@ def _install(recipe: Path, folder: Path) -> None:
     staged = folder.with_suffix(".new")
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(recipe, staged)
-    command = ["npm", "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    # `install`, not `ci`: the latter finds fault with lock files that npm itself wrote for optional peers.
+    command = ["npm", "install", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     done = subprocess.run(command, cwd=staged, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} in {staged} failed:\n{done.stderr[-2000:]}")
