@@ -1,16 +1,14 @@
 """What ZoneMTA and WildDuck store in: Redis from Debian, and a server that speaks MongoDB's protocol, from PyPI."""
 
 import contextlib
-import fcntl
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab import python_tools
 from lab.agent import free_port
 from lab.certsync import server
-from lab.npm import CACHE
 
 MONGO_STAND_IN = "SecantusDB==0.7.0b3"
 
@@ -32,21 +30,14 @@ def mongo(folder: Path) -> Iterator[int]:
     """Run the stand-in for MongoDB; lends its port."""
     port = free_port()
     (folder / "mongo").mkdir()
-    command = [str(_mongo_program()), "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    command = [
+        str(python_tools.install("mongo", MONGO_STAND_IN) / "secantusd-py"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--storage-path",
+        ":memory:",
+    ]
     with server(command, folder / "mongo", port):
         yield port
-
-
-def _mongo_program() -> Path:
-    """Install the stand-in into an environment of its own, once: it brings much that no other test needs."""
-    folder = CACHE / MONGO_STAND_IN
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock_file:
-        fcntl.flock(lock_file, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
-            pip = [str(folder / "bin" / "pip"), "install", "--quiet", MONGO_STAND_IN]
-            subprocess.run(pip, check=True, capture_output=True)
-            (folder / "complete").touch()
-    return folder / "bin" / "secantusd-py"
