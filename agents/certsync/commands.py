@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from certsync.delivery import Delivery, Reading, State
 from certsync.discovery import Listed
 from certsync.ledger import SCHEMA, Attic, Ledger
 from certsync.loop import Asking
+from certsync.mounts import own_mount_points
 from certsync.refusal import RefusalError
 from certsync.requests import Requests
 from certsync.store import Store
@@ -44,6 +46,7 @@ def check(config: Config, arguments: argparse.Namespace) -> int:
     found += [one.target for one in consumers if not one.refusal]
     readings = [_reading(one, {name for target in found for name in target.wanted.domains}) for one in plan.sources]
     problems += [f"source {one.source}: {one.refusal}" for one in readings if one.refusal]
+    problems += [hint for one in plan.sources if (hint := source.warning(one, own_mount_points()))]
     with _looking(config) as delivery:
         for target in found:
             verdict = delivery.settle(target, readings, dry_run=True)
@@ -108,6 +111,9 @@ def _dry_run(config: Config, arguments: argparse.Namespace) -> int:
 def status(config: Config, arguments: argparse.Namespace) -> int:
     """Print what the running certsync last knew."""
     document = _published(config)
+    age = time.time() - datetime.fromisoformat(document["updated_at"]).timestamp()
+    if age > 2 * config.poll_seconds + 60:
+        sys.stderr.write(f"certsync: this is {age / 60:.0f} minutes old; no certsync seems to run\n")
     _print_status(arguments, document)
     return DONE if _all_well(document) else PROBLEM
 

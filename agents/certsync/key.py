@@ -33,17 +33,11 @@ def read(data: bytes) -> PrivateKeyTypes:
     """
     load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
     try:
-        return load(_without_parameters(data), None, unsafe_skip_rsa_key_validation=True)
+        return load(data, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         raise RefusalError(Reason.KEY_MISMATCH, "the key is encrypted, certsync reads plain keys") from None
     except (ValueError, UnsupportedAlgorithm):
         raise RefusalError(Reason.KEY_MISMATCH, "the key is damaged or of an unknown kind") from None
-
-
-def _without_parameters(data: bytes) -> bytes:
-    """Drop the block that `openssl ecparam -genkey` writes before an EC key; the key names its curve itself."""
-    head, marker, rest = data.partition(b"-----END EC PARAMETERS-----")
-    return rest if marker and b"PRIVATE KEY" not in head else data
 
 
 def pkcs8(key: PrivateKeyTypes) -> bytes:

@@ -14,7 +14,7 @@ from certsync.labels import Asked
 from certsync.labels import read as read_labels
 from certsync.metrics import Metrics
 from certsync.progress import Abilities, Progress, Step, Trial
-from certsync.refusal import Refusal, RefusalError
+from certsync.refusal import Reason, Refusal, RefusalError
 from certsync.source import Source
 from certsync.target import Restart, Target
 from certsync.work import Reloaded, Result, Work
@@ -163,7 +163,7 @@ class Loop:
         one.target, one.undeliverable = asked.target, asked.refusal
 
     def settled(self) -> bool:
-        """Whether every target is where it should be, or is refused."""
+        """Whether every target is where it should be, is refused, or waits for a container that does not run."""
         return all(self._is_settled(one) for one in self.tracked.values())
 
     def abilities(self, target: Target) -> Abilities:
@@ -340,4 +340,6 @@ class Loop:
         if one.refusal:
             return True
         known = self.known(one.target)
+        if known.reason == Reason.CONTAINER_MISSING:
+            return True  # nothing more can be done until somebody starts it
         return bool(known.reloaded_at) and (one.target.verify is None or bool(known.verified_at))

@@ -1,4 +1,4 @@
-"""Gives memory back to the system: glibc keeps what a large store took to read, and a daemon would carry it for weeks."""
+"""Gives memory back to the system: glibc keeps what a large store took to read, and a daemon would for weeks."""
 
 import ctypes
 import gc

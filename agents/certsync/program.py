@@ -2,12 +2,14 @@
 
 import argparse
 
+from certsync import source
 from certsync.assembly import LOG, assembled
 from certsync.commands import check, list_, status, sync, tlsa
 from certsync.config import Config
 from certsync.discovery import Discovery
 from certsync.inotify import Watcher
 from certsync.loop import Asking, Changed, Loop
+from certsync.mounts import own_mount_points
 from certsync.requests import Requests
 from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.http import HttpServer
@@ -21,6 +23,9 @@ def run(config: Config, _: argparse.Namespace) -> int:
         stop_on_signals(loop.inbox)
         watcher = Watcher([path for one in loop.sources for path in one.paths], lambda: loop.inbox.put(Changed()))
         watcher.start()
+        for one in loop.sources:
+            if hint := source.warning(one, own_mount_points()):
+                LOG.warning("source_is_a_single_file", source=one.name, hint=hint)
         requests = Requests(config.state)
         loop.idle = lambda: _between_turns(loop, watcher, requests)
         engine = parts.engine if config.asks_labels else None

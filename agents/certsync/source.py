@@ -55,6 +55,15 @@ def read(source: Source, names: Collection[str] | None) -> acme.Contents:
     return _pair(source)
 
 
+def warning(source: Source, mount_points: frozenset[str]) -> str | None:
+    """Say what will keep *source* from being noticed when it is replaced."""
+    single = [str(path) for path in source.paths if str(path) in mount_points]
+    if not single:
+        return None
+    hint = "which keeps showing the old one when it is replaced: mount its directory"
+    return f"{', '.join(single)} is mounted as a single file, {hint}"
+
+
 def digest(source: Source) -> str:
     """Fingerprint the files as they are, readable or not: while it stays the same, so does the source."""
     seen = hashlib.sha256()

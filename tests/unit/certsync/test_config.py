@@ -125,3 +125,8 @@ def test_wrong_variables_are_told_with_what_is_accepted() -> None:
         "CERT_DOMAIN",
         "CERT_OUT",
     ]
+
+
+def test_the_documentation_holds_the_table_of_settings() -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "certsync.md").read_text()
+    assert settings.table(Config) in documented

@@ -85,3 +85,9 @@ def test_the_digest_changes_with_the_content_and_with_its_absence(tmp_path: Path
     origin.path.write_text("a")
     assert len(set(seen)) == 3
     assert source.digest(origin) == seen[1]
+
+
+def test_a_source_that_is_a_mount_of_its_own_is_warned_of(tmp_path: Path) -> None:
+    origin = AcmeJson("t", tmp_path / "acme.json")
+    assert source.warning(origin, frozenset({"/", str(tmp_path)})) is None
+    assert "mount its directory" in str(source.warning(origin, frozenset({"/", str(origin.path)})))

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -112,8 +113,7 @@ def test_a_file_that_is_a_mount_point_is_not_replaceable(tmp_path: Path, target:
 
 
 @as_root
-def test_a_rename_that_fails_brings_the_very_same_files_back(tmp_path: Path, target: Path) -> None:
-    """A single-file bind mount that the mount table did not show: only the second rename tells."""
+def test_a_single_file_mount_that_the_mount_table_did_not_show_is_not_replaceable(tmp_path: Path, target: Path) -> None:
     (tmp_path / "journals").mkdir()
     (target / "cert.pem").write_bytes(OLD)
     (target / "key.pem").write_bytes(OLD)
@@ -124,6 +124,31 @@ def test_a_rename_that_fails_brings_the_very_same_files_back(tmp_path: Path, tar
     )
     assert refused == Reason.TARGET_NOT_REPLACEABLE
     assert tree(target) == before
+
+
+@pytest.mark.parametrize("names_before", [(), ("cert.pem", "key.pem"), ("cert.pem",), ("key.pem",)])
+def test_a_rename_that_fails_brings_the_very_same_files_back(
+    shelf: Store, target: Path, names_before: tuple[str, ...]
+) -> None:
+    for name in names_before:
+        (target / name).write_bytes(OLD)
+    before = tree(target)
+
+    def attempt() -> str:
+        renames = []
+
+        def fail_the_third(event: str, _arguments: object) -> None:
+            if event == "os.rename":
+                renames.append(event)
+                if len(renames) == 3:  # the journal, the certificate, and now the key
+                    raise OSError(errno.EBUSY, "busy")
+
+        sys.addaudithook(fail_the_third)
+        return reason_of(shelf, pair(target)).value
+
+    assert in_a_child(attempt) == Reason.TARGET_NOT_REPLACEABLE
+    assert tree(target) == before
+    assert list(shelf.journals.iterdir()) == []
 
 
 @as_root
