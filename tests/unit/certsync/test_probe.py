@@ -116,6 +116,19 @@ def test_a_server_that_does_not_get_to_tls_is_broken_and_soon_told(answer: bytes
         trouble_of(port, "smtp")
 
 
+def test_what_is_sent_between_starttls_and_the_handshake_is_not_passed_over(tmp_path: Path, issued: Issued) -> None:
+    context = tls(tmp_path, issued)
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(b"+OK ready\r\n")
+        connection.recv(100)
+        connection.sendall(b"+OK begin\r\n+OK injected\r\n")
+        context.wrap_socket(connection, server_side=True).close()
+
+    with serving(handle) as port:
+        assert "between STARTTLS and the handshake" in str(trouble_of(port, "pop3"))
+
+
 def test_a_server_that_never_answers_is_left_after_the_time_allowed() -> None:
     hold = threading.Event()
     with serving(lambda _connection: hold.wait(20)) as port:  # type: ignore[arg-type, return-value]
