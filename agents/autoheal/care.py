@@ -170,7 +170,7 @@ class Care:
         if condition.started_at <= treatment.called_at - 0.05:
             return treatment.uncertain and overdue and self._not_restarted(treatment, condition, now)
         if treatment.uncertain:
-            treatment.uncertain, treatment.started = False, True
+            treatment.uncertain, treatment.started, overdue = False, True, False
             treatment.deadline = now + verdict_seconds(treatment.container)
         outcome = verdict(condition, overdue=overdue) if treatment.acted else None
         if outcome is None:

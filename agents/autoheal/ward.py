@@ -230,7 +230,7 @@ class Ward:
 
     def _call_followers(self, now: float) -> None:
         busy = {treatment.id for treatment in self.care.in_flight() if not treatment.started}
-        due = set(self.followups.due(now, busy))
+        due = self.followups.due(now, busy)
         for container in due:
             patient = self.patients.get(container)
             if patient is None or patient.reason != policy.FOLLOWS:

@@ -177,6 +177,7 @@ class Stage:
         self.hands, self.script = WrittenOrders(), WrittenRuns()
         self.world = World(self.config, self.kin, None)
         self.ledger = Ledger(self.folder, _LOG)
+        self.ledger._database.execute("PRAGMA synchronous = OFF")  # a play needs no disk that survives a power cut
         self.metrics = Metrics(CollectorRegistry())
         self.ward = Ward(
             Tools(
