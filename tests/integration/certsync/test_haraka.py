@@ -1,85 +1,32 @@
 """Real Haraka: a renewal reaches its clients without a restart and without a failed handshake."""
 
-import contextlib
-import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lab import npm
-from lab.agent import free_port
-from lab.authority import Authority, Issued, acme_json, entry, pem
-from lab.certsync import Certsync, Clients, served_serial, server, write_as_traefik_does
+from lab import consumers
+from lab.authority import Authority, acme_json, entry, pem
+from lab.certsync import Certsync, Clients, write_as_traefik_does
+from lab.consumers import Server
 
 NAME = "mail.example.com"
 
 
-@dataclass
-class Stage:
-    """A Haraka, its configuration folder, and Traefik's store."""
-
-    port: int
-    config: Path
-    acme: Path
-    process: "subprocess.Popen[bytes]"
-
-    def renew(self, issued: Issued) -> None:
-        write_as_traefik_does(self.acme, acme_json(le=[entry(issued)]))
-
-    def serves(self, issued: Issued) -> bool:
-        return served_serial(self.port) == issued.serial
-
-    def document(self) -> str:
-        return f"""
-sources:
-  traefik: {{acme_json: {self.acme}}}
-targets:
-  haraka:
-    domains: [{NAME}]
-    certificate: {self.config}/tls_cert.pem
-    key: {self.config}/tls_key.pem
-    reload: {{touch: {self.config}/tls.ini}}
-    verify: {{address: "127.0.0.1:{self.port}", starttls: smtp}}
-"""
-
-
-@contextlib.contextmanager
-def running(folder: Path, version: str) -> Iterator[Stage]:
-    """Run a Haraka that has neither a pair nor a tls.ini yet, nor openssl on its path."""
-    package = npm.install(version) / "node_modules" / "Haraka"
-    config, port = folder / "haraka" / "config", free_port()
-    config.mkdir(parents=True)
-    (folder / "haraka" / "queue").mkdir()
-    shutil.copy(package / "config" / "connection.ini", config)
-    (config / "smtp.ini").write_text(f"listen=127.0.0.1:{port}\nnodes=0\n")
-    (config / "plugins").write_text("tls\n")
-    (config / "me").write_text(f"{NAME}\n")
-    (config / "loglevel").write_text("WARN\n")
-    (folder / "acme.json").touch()
-    node = shutil.which("node")
-    assert node is not None
-    command = [node, str(package / "bin" / "haraka"), "-c", str(folder / "haraka")]
-    with server(command, folder, port, {"PATH": "/nowhere"}) as process:
-        yield Stage(port, config, folder / "acme.json", process)
-
-
 @pytest.fixture(params=["haraka-3.1.6", "haraka-3.3.4"])
-def haraka(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    with running(tmp_path, request.param) as stage:
+def haraka(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    with consumers.haraka(tmp_path, request.param, NAME) as stage:
         yield stage
 
 
 @pytest.fixture
-def certsync(haraka: Stage, tmp_path: Path) -> Iterator[Certsync]:
-    with Certsync(tmp_path, haraka.document()) as agent:
+def certsync(haraka: Server, tmp_path: Path) -> Iterator[Certsync]:
+    with Certsync(tmp_path, haraka.document(NAME)) as agent:
         yield agent
 
 
 def test_ten_renewals_reach_every_client_without_a_failed_handshake(
-    haraka: Stage, certsync: Certsync, authority: Authority
+    haraka: Server, certsync: Certsync, authority: Authority
 ) -> None:
     haraka.renew(authority.issue(NAME, days=30))
     certsync.wait_served(1, "haraka")
@@ -99,7 +46,7 @@ def test_ten_renewals_reach_every_client_without_a_failed_handshake(
 
 
 def test_no_bad_certificate_reaches_it_and_each_is_refused_with_its_reason(
-    haraka: Stage, certsync: Certsync, authority: Authority
+    haraka: Server, certsync: Certsync, authority: Authority
 ) -> None:
     """The matrix: whatever Traefik's store holds, the good certificate is served and the process lives."""
     good = authority.issue(NAME, days=30)
@@ -136,5 +83,5 @@ def test_no_bad_certificate_reaches_it_and_each_is_refused_with_its_reason(
     )
     certsync.wait_served(2, "haraka")
     assert haraka.serves(newer)
-    assert (haraka.config / "tls_cert.pem").read_bytes() == newer.chain_pem
+    assert (haraka.folder / "tls_cert.pem").read_bytes() == newer.chain_pem
     assert haraka.process.poll() is None

@@ -8,7 +8,6 @@ import pytest
 
 from certsync.inotify import Watcher
 
-
 CLOSE_WRITE, QUEUE_OVERFLOW = 0x8, 0x4000
 
 
