@@ -505,6 +505,43 @@ def test_a_container_without_a_shared_mount_is_told_what_to_add(stage: Stage, fi
     assert "/srv/web:/targets/web" in refusal.detail
 
 
+def test_an_undeliverable_target_is_not_written_where_its_path_happens_to_exist_here(
+    stage: Stage, first: Issued
+) -> None:
+    here = stage.folder / "here"
+    here.mkdir()
+    mount = Mount.read({"Type": "volume", "Name": "theirs", "Destination": str(here), "RW": True})
+    wants = consumer("web", here, combined=f"{here}/all.pem")
+    stage.renew(first)
+    stage.loop.handle(Listed((replace(wants, mounts=(mount,)),), ()))
+    stage.advance(60.0)
+    assert list(here.iterdir()) == []
+    refusal = stage.loop.tracked["web"].refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.UNDELIVERABLE
+
+
+def test_news_of_a_pair_that_was_replaced_meanwhile_is_not_taken_for_news_of_the_new_one(
+    stage: Stage, first: Issued, renewed: Issued
+) -> None:
+    stage.renew(first)
+    old = stage.known().identity
+    stage.work.failures = [Refusal(Reason.CONTAINER_MISSING, "not yet")]
+    stage.renew(renewed)
+    assert not stage.known().reloaded_at
+    stage.loop.handle(Result("haraka", old, Reloaded("late", 9.0)))
+    assert not stage.known().reloaded_at
+
+
+def test_a_refused_downgrade_is_no_trouble(stage: Stage, first: Issued, renewed: Issued) -> None:
+    stage.renew(renewed)
+    stage.renew(first)
+    stage.advance(200.0, step=5.0)
+    assert stage.reason() == Reason.DOWNGRADE
+    assert stage.liveness.reasons() == []
+    assert stage.mailbox.notices == []
+
+
 def test_an_engine_that_is_away_is_an_alarm_after_a_minute(stage: Stage, first: Issued) -> None:
     stage.renew(first)
     for _ in range(14):

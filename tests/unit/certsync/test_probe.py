@@ -136,6 +136,15 @@ def test_a_server_that_never_answers_is_left_after_the_time_allowed() -> None:
         hold.set()
 
 
+def test_an_answer_without_end_is_left_before_it_fills_the_memory() -> None:
+    def pour(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"2" * 4096)
+
+    with serving(pour) as port:
+        assert "never ends" in str(trouble_of(port, "smtp"))
+
+
 def test_a_server_that_answers_one_letter_at_a_time_is_left_too() -> None:
     stop = threading.Event()
 
