@@ -78,8 +78,8 @@ def stage(tmp_path: Path, recorder: Recorder, containers: Containers, authority:
 
 
 def test_a_container_that_asks_by_labels_finds_the_pair_at_its_own_path_and_is_restarted_once(stage: Stage) -> None:
-    certsync, issued = stage.by_labels(), stage.renew()
-    container = stage.asking(reload="restart", owner="1000:1000")
+    container, issued = stage.asking(reload="restart", owner="1000:1000"), stage.renew()
+    certsync = stage.by_labels()  # after the container's start, which would have been as good as a restart
     certsync.wait_for("consumer_reloaded", target=container.name)
     status, output = container.run("cat", "/lab/tls/all.pem")
     assert status == 0
