@@ -55,10 +55,20 @@ def assembled(config: Config, environ: Mapping[str, str] = os.environ) -> Iterat
     liveness = Liveness(config.state / "heartbeat.json")
     notifier = Notifier(config.targets(), LOG, lambda: metrics.errors.labels("notify").inc())
     engine = Engine(config.engine_endpoint()) if plan.needs_engine or config.asks_labels else None
+
+    def stored(complaint: str) -> None:
+        if complaint:
+            metrics.errors.labels("state").inc()
+            liveness.wrong("state", f"progress is not stored: {complaint}")
+        else:
+            liveness.right("state")
+
     loop = Loop(
         sources=plan.sources,
         static=plan.targets,
-        delivery=Delivery(Store(config.state / "journals"), Ledger(database), Attic(config.state / "previous"), LOG),
+        delivery=Delivery(
+            Store(config.state / "journals"), Ledger(database, stored), Attic(config.state / "previous"), LOG
+        ),
         work=work.Work(Reloader(engine, config.api_token)),
         metrics=metrics,
         liveness=liveness,

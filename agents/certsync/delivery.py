@@ -149,6 +149,8 @@ class Delivery:
             self._write(target, files, chosen, known)
         except RefusalError as error:
             return error.refusal
+        except OSError as error:  # the previous pair cannot be kept: then the new one is not delivered
+            return Refusal(Reason.NO_SPACE, f"certsync's own state folder: {error.strerror}")
         return None
 
     def _write(self, target: Target, files: Files, chosen: Offer, known: Progress) -> None:

@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ _FIELDS = {field.name for field in dataclasses.fields(Progress)}
 
 
 class Ledger:
-    """Progress in SQLite; a step is on disk before the next one begins."""
+    """Progress in SQLite; a step is on disk before the next one begins.
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+    With a disk that is full the work goes on from memory: *stored* is told so, and an empty text when it is over.
+    """
+
+    def __init__(self, database: sqlite3.Connection, stored: Callable[[str], None] = lambda _: None) -> None:
+        self._database, self._stored = database, stored
         self._recalled: dict[str, Progress] = {}  # the state folder has one writer: this process
 
     def load(self, target: str) -> Progress:
@@ -30,10 +33,15 @@ class Ledger:
         return self._recalled[target]
 
     def save(self, progress: Progress) -> None:
-        """Remember; on disk when this returns."""
+        """Remember; on disk when this returns, as long as the disk takes it."""
         document = json.dumps(dataclasses.asdict(progress))
-        self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (progress.target, document))
         self._recalled[progress.target] = progress
+        try:
+            self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (progress.target, document))
+        except sqlite3.Error as error:
+            self._stored(str(error))
+        else:
+            self._stored("")
 
 
 def _progress(target: str, document: dict[str, Any]) -> Progress:

@@ -15,7 +15,7 @@ class Metrics(AgentMetrics):
     """What Prometheus wants to know."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__("certsync", registry)
+        super().__init__("certsync", registry, operations=("list", "notify", "state"))
         self.not_after = Gauge(
             "certsync_cert_not_after_timestamp_seconds",
             "When the certificate ends: in the source, on disk, and as served; of several targets the earliest.",

@@ -1,5 +1,6 @@
 """What certsync knows, for people and programs: the documents behind `status`, `list` and `tlsa`."""
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Sequence
@@ -64,10 +65,11 @@ def _record(one: Tracked, known: Progress, domain: str) -> dict[str, Any]:
 
 
 def save(file: Path, document: dict[str, Any]) -> None:
-    """Leave the status where the command finds it."""
+    """Leave the status where the command finds it; on a full disk the old one stays."""
     staged = file.with_suffix(".new")
-    staged.write_text(json.dumps(document), encoding="utf-8")
-    staged.replace(file)
+    with contextlib.suppress(OSError):
+        staged.write_text(json.dumps(document), encoding="utf-8")
+        staged.replace(file)
 
 
 def _source(reading: Reading) -> dict[str, Any]:

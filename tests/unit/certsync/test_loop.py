@@ -533,6 +533,18 @@ def test_news_of_a_pair_that_was_replaced_meanwhile_is_not_taken_for_news_of_the
     assert not stage.known().reloaded_at
 
 
+def test_a_pair_that_cannot_be_kept_aside_is_not_replaced(stage: Stage, first: Issued, renewed: Issued) -> None:
+    stage.renew(first)
+    previous = stage.folder / "state" / "previous"
+    previous.rmdir()
+    stage.renew(renewed)
+    assert stage.on_disk().certificate.serial == first.serial
+    assert stage.reason() == Reason.NO_SPACE
+    previous.mkdir()
+    stage.advance(31.0)
+    assert stage.on_disk().certificate.serial == renewed.serial
+
+
 def test_a_refused_downgrade_is_no_trouble(stage: Stage, first: Issued, renewed: Issued) -> None:
     stage.renew(renewed)
     stage.renew(first)

@@ -19,6 +19,7 @@ from certsync.refusal import Reason, Refusal, RefusalError
 from certsync.reload import Reloader
 from certsync.target import Command, Exec, Http, Output, Reload, Restart, Signal, Target, Touch
 from lab.authority import Authority
+from lab.wire import wait_for
 from sidecarkit.errors import ContainerGone, EngineUnavailable
 
 WRITTEN_AT = dt.datetime(2026, 11, 22, 12, 0, 0, tzinfo=dt.UTC).timestamp()
@@ -196,7 +197,7 @@ def test_a_command_that_hangs_is_killed_with_all_it_started(tmp_path: Path, pair
     )
     assert time.monotonic() - started < 10
     child = int((tmp_path / "child").read_text())
-    assert not _alive(child)
+    wait_for(lambda: not _alive(child), "the child is gone")
 
 
 def _alive(pid: int) -> bool:
