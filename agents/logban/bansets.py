@@ -22,7 +22,7 @@ from logban.firewall import (
 Contents = Mapping[str, Mapping[bytes, int]]  # of each set, addresses as in a packet with the seconds they are to stay
 
 
-class SetFull(Exception):  # noqa: N818 - a state that is expected and handled, not a failure
+class SetFull(Exception):
     """A set holds as many elements as it may."""
 
 

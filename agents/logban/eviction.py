@@ -26,7 +26,7 @@ class Eviction:
             self._push(key, expires_at)
 
     def victim(self, listing: Callable[[], Iterable[tuple[bytes, int]]], now: float) -> bytes | None:
-        """The next to go, or None when the set is empty. *listing* tells who is in it and the seconds each has left.
+        """Name the next to go, None when the set is empty. *listing* tells who is in it and the seconds each has left.
 
         Who was unbanned or expired since the listing may be named too: removing them does no harm, then ask again.
         """

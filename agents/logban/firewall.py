@@ -1,19 +1,21 @@
 """What logban needs of a firewall: sources kept away from ports by the kernel itself, whoever else changes its rules.
 
-The rule both back ends install was found by trying every hook with published, host-network and proxied ports. In the raw
-table before routing (priority -300, before connection tracking) a packet still carries the client's address and the port the
-client asked for, so one rule serves them all, and open connections are cut with the next packet. It names the ports and
-asks that the packet be for this host: replies to the stack's own mail to a banned host, and a proxy's way to its back ends,
-match neither. Rules of Docker's are neither read nor written, and nothing depends on who started first.
+The rule of both back ends was found by trying every hook with published, host-network and proxied ports. In the raw
+table before routing (priority -300, before connection tracking) a packet still carries the client's address and the
+port the client asked for: one rule serves them all, and an open connection is cut with its next packet. It names the
+ports, and asks that the packet be for this host: replies to the stack's own mail to a banned host, and a proxy's way to
+its back ends, do not match both. Docker's rules are neither read nor written, and nothing depends on who started first.
 """
 
 import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Final, Literal, Protocol
+
+from sidecarkit.errors import SidecarError
 
 Source = IPv4Address | IPv6Network  # an IPv6 source is a /64: whoever has one address of it has them all
 Family = Literal[4, 6]
@@ -27,7 +29,7 @@ nothing; whoever keeps the ban arms it again before this has passed."""
 _SLUG_LENGTH: Final = 18  # "logban4-" before and a mark behind: ipset allows 31 characters in all
 
 
-class FirewallError(Exception):
+class FirewallError(SidecarError):
     """The kernel, or a program that speaks to it, refused."""
 
 
@@ -108,10 +110,10 @@ class Book(Protocol):
     """Who keeps the bans, as a repair sees it."""
 
     def sample(self) -> Iterable[Ban]:
-        """A few bans that last longest. While they stand, nobody has emptied a set."""
+        """Name a few bans that last longest. While they stand, nobody has emptied a set."""
 
     def all(self) -> Iterable[Ban]:
-        """All bans that should stand now."""
+        """Name all bans that should stand now."""
 
 
 def reconcile(firewall: Firewall, fences: Sequence[Fence], book: Book) -> Check:
@@ -123,33 +125,32 @@ def reconcile(firewall: Firewall, fences: Sequence[Fence], book: Book) -> Check:
     return check
 
 
-@dataclass(slots=True)
 class NoFirewall:
     """Bans nobody: for a host whose firewall is not ours to touch, and for looking before leaping."""
 
-    name: str = field(default="none", init=False)
+    name = "none"
 
     def guard(self, fences: Sequence[Fence]) -> None:
         """Install nothing."""
 
-    def restore(self, bans: Iterable[Ban]) -> tuple[Ban, ...]:
-        """Leave nothing out, having put nothing in."""
+    def restore(self, bans: Iterable[Ban]) -> tuple[Ban, ...]:  # noqa: ARG002 - a firewall's signature
+        """Leave nobody out, having let nobody in."""
         return ()
 
-    def check(self, sample: Iterable[Ban] = ()) -> Check:
+    def check(self, sample: Iterable[Ban] = ()) -> Check:  # noqa: ARG002
         """Miss nothing."""
         return Check()
 
-    def ban(self, ban: Ban) -> tuple[Source, ...]:
+    def ban(self, ban: Ban) -> tuple[Source, ...]:  # noqa: ARG002
         """Ban nobody."""
         return ()
 
-    def unban(self, source: Source) -> bool:
+    def unban(self, source: Source) -> bool:  # noqa: ARG002
         """Find nobody."""
         return False
 
     def unban_all(self) -> None:
-        """Have nobody to release."""
+        """Release nobody."""
 
     def standing(self) -> Iterator[Ban]:
         """Hold nobody."""
@@ -160,41 +161,41 @@ class NoFirewall:
         return {4: 0, 6: 0}
 
     def uninstall(self) -> None:
-        """Have nothing to remove."""
+        """Remove nothing."""
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Close nothing."""
 
 
 def source_of(address: IPv4Address | IPv6Address) -> Source:
-    """What is banned for this address: itself, or its /64. ::ffff:192.0.2.1 is 192.0.2.1."""
+    """Name what is banned for this address: itself, or its /64. ::ffff:192.0.2.1 is 192.0.2.1."""
     if isinstance(address, IPv4Address):
         return address
     return address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64))
 
 
 def packed(source: Source) -> bytes:
-    """The address as it stands in a packet."""
+    """Write the address as it stands in a packet."""
     return source.packed if isinstance(source, IPv4Address) else source.network_address.packed
 
 
 def unpacked(key: bytes) -> Source:
-    """The source again."""
+    """Read the source again."""
     return IPv4Address(key) if len(key) == 4 else IPv6Network((key, 64))
 
 
 def family_of(source: Source) -> Family:
-    """Which of the two internets it is on."""
+    """Tell the version of its addresses."""
     return 4 if isinstance(source, IPv4Address) else 6
 
 
 def armed_seconds(seconds: float) -> int:
-    """Whole seconds that the kernel is told: rounded up, never 0, which would mean for ever, never above its limit."""
+    """Tell the kernel's whole seconds: rounded up, never 0, which would be for ever, never above its limit."""
     return min(max(1, math.ceil(seconds)), LONGEST_SECONDS)
 
 
 def set_name(fence: str, family: Family) -> str:
-    """What the set of a fence is called: logban4, logban6, or logban4-NAME. At most 27 characters, plain ones only."""
+    """Name a fence's set: logban4, logban6, or logban4-NAME. At most 27 characters, plain ones only."""
     if not fence:
         return f"logban{family}"
     slug = re.sub(r"[^a-z0-9-]", "_", fence.lower())
@@ -204,7 +205,7 @@ def set_name(fence: str, family: Family) -> str:
 
 
 def port_ranges(ports: Iterable[int]) -> list[tuple[int, int]]:
-    """Ports as first and last of each unbroken run, in order."""
+    """Write ports as first and last of each unbroken run, in order."""
     runs: list[tuple[int, int]] = []
     for port in sorted(set(ports)):
         if runs and port == runs[-1][1] + 1:
@@ -217,7 +218,10 @@ def port_ranges(ports: Iterable[int]) -> list[tuple[int, int]]:
 def by_set(
     bans: Iterable[Ban], names: Iterable[str], capacity: int
 ) -> tuple[dict[str, dict[bytes, int]], tuple[Ban, ...]]:
-    """Sort bans into sets as address and seconds; of a set too full, those that expire first are left out and returned."""
+    """Sort bans into these sets as address and seconds.
+
+    Of more than fit into one, the first to expire are left out and returned.
+    """
     sets: dict[str, dict[bytes, int]] = {name: {} for name in names}
     fences: dict[str, str] = {}
     for ban in bans:
@@ -229,6 +233,6 @@ def by_set(
         sets[name][key] = max(seconds, sets[name].get(key, 0))
     left_out = []
     for name, elements in sets.items():
-        for key in sorted(elements, key=elements.__getitem__)[: max(0, len(elements) - capacity)]:
-            left_out.append(Ban(unpacked(key), elements.pop(key), fences[name]))
+        surplus = sorted(elements, key=elements.__getitem__)[: max(0, len(elements) - capacity)]
+        left_out += [Ban(unpacked(key), elements.pop(key), fences[name]) for key in surplus]
     return sets, tuple(left_out)

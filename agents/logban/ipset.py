@@ -1,7 +1,7 @@
 """Sets of the kernel's ipset, over netlink. Numbers are from linux/netfilter/ipset/ip_set.h.
 
-All that `ipset` does for us is done here without starting it, so that banning costs some ten microseconds and the container
-need not hold the program; `ipset list` shows the same sets.
+All that `ipset` could do for us is done here without starting it, so that a ban costs some ten microseconds and the
+container need not hold the program. `ipset list` shows the same sets.
 """
 
 import errno
@@ -75,7 +75,7 @@ _NESTED: Final = 0x8000
 _NETWORK_ORDER: Final = 0x4000
 
 
-class SetInUse(Exception):  # noqa: N818 - a state that is expected and handled, not a failure
+class SetInUse(Exception):
     """A rule still refers to a set; the kernel lets go of rules a moment after they are removed."""
 
 
@@ -105,7 +105,7 @@ class IpSets:
         return {name for name, _ in self._list(number(_A_FLAGS, ">I", _NAMES_ONLY))}
 
     def header(self, name: str) -> SetHeader | None:
-        """A set without its elements, or None where there is none of this name."""
+        """Describe a set, None where there is none of this name."""
         for _, fields in self._list(text(_A_NAME, name), number(_A_FLAGS, ">I", _HEADER_ONLY)):
             return _read_header(fields)
         return None

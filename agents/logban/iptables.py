@@ -1,12 +1,13 @@
 """The iptables back end: a chain in the raw tables of iptables and ip6tables that looks into our ipsets.
 
-Both generations of iptables work, the one on nf_tables and the legacy one, beside each other and beside Docker's rules in
-either: every generation has its own hook, and a packet must pass them all.
+Both generations of iptables work, the one on nf_tables and the legacy one, beside each other and beside Docker's rules
+in either: every generation has its own hook, and a packet must pass them all.
 """
 
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal
 
 from logban import nftset
@@ -37,8 +38,9 @@ _NF_FAMILIES: Final[dict[Family, int]] = {4: IPV4, 6: IPV6}
 _JUMP: Final = f"-A PREROUTING -j {CHAIN}"
 _OUR_SET: Final = re.compile(r"logban[46](-.*)?")
 _STAGED: Final = "+"  # appended to the name of a set that is being filled: 31 characters allow it
+_IPV6: Final = Path("/proc/net/if_inet6")  # missing where the kernel has no IPv6
 _PORTS_PER_RULE: Final = 15  # multiport's limit; a range counts as two
-_WAIT: Final = "-w5"  # seconds for the lock that all users of legacy iptables share
+_WAIT: Final = "--wait=5"  # seconds for the lock that all users of legacy iptables share
 _RELEASE_SECONDS: Final = 3.0
 
 
@@ -58,7 +60,7 @@ def load(family: Family, variant: Variant, *, only_try: bool = False) -> Command
 
 
 def rules(family: Family, fences: Sequence[Fence]) -> list[str]:
-    """The rules of our chain. Ports come first: for most packets they end the rule."""
+    """Write the rules of our chain. Ports come first: for most packets they end the rule."""
     lines = []
     for fence in fences:
         for protocol, ports in (("tcp", fence.tcp), ("udp", fence.udp)):
@@ -70,20 +72,23 @@ def rules(family: Family, fences: Sequence[Fence]) -> list[str]:
 
 
 def chain(family: Family, fences: Sequence[Fence], jumps: int) -> str:
-    """Text that makes our chain what it should be and has it asked first, once. *jumps*: how many jumps there are now."""
-    lines = [f":{CHAIN} - [0:0]", *rules(number, fences)]
+    """Write what makes our chain as it should be and has it asked once, first.
+
+    *jumps* is how many jumps to it there are now.
+    """
+    lines = [f":{CHAIN} - [0:0]", *rules(family, fences)]
     if jumps != 1:
         lines += [f"-D PREROUTING -j {CHAIN}"] * jumps + [f"-I PREROUTING 1 -j {CHAIN}"]
     return _table(lines)
 
 
 def no_chain(jumps: int) -> str:
-    """Text that removes our chain."""
+    """Write what removes our chain."""
     return _table([f"-D PREROUTING -j {CHAIN}"] * jumps + [f"-F {CHAIN}", f"-X {CHAIN}"])
 
 
 def ours(saved: str) -> tuple[str, ...]:
-    """The lines of a saved raw table that are of our making, in order."""
+    """Pick the lines of a saved raw table that are of our making, in order."""
     lines, table = [], ""
     for line in saved.splitlines():
         if line.startswith("*"):
@@ -98,15 +103,15 @@ class Iptables:
 
     name = "iptables"
 
-    def __init__(self, variant: Variant = "", capacity: int = CAPACITY, families: Sequence[Family] = FAMILIES) -> None:
-        """Hold at most *capacity* sources in a set. Nothing is installed yet. *families*: those the host filters."""
+    def __init__(self, variant: Variant = "", capacity: int = CAPACITY) -> None:
+        """Hold at most *capacity* sources in a set. Nothing is installed yet."""
         self._variant = variant
         self._capacity = capacity
-        self._families = tuple(families)
+        self._families: tuple[Family, ...] = FAMILIES if _IPV6.exists() else (4,)
+        self.on_nf_tables = "nf_tables" in run(version(4, variant))
         self._kernel = Connection()
         self._ipsets = IpSets(self._kernel)
         self._sets = BanSets(self._ipsets)
-        self._on_nf_tables = "nf_tables" in run(version(self._families[0], variant))
         self._installed: dict[Family, tuple[str, ...]] = {}
         self._generation = 0  # of nf_tables, when our rules were last seen in it as they were installed
 
@@ -169,15 +174,22 @@ class Iptables:
         return self._sets.count()
 
     def uninstall(self) -> None:
-        """See Firewall. A raw table that is left without any rule goes too, where iptables is on nf_tables."""
+        """See Firewall."""
+        self.remove_chains()
+        for name in filter(_is_ours, self._ipsets.names()):
+            self._destroy(name)
+
+    def remove_chains(self) -> None:
+        """Remove the rules and leave the sets.
+
+        A raw table that is left without any rule goes too, where iptables is on nf_tables: it was made for our chain.
+        """
         for family in self._families:
             lines = ours(run(save(family, self._variant, table=None)))
             if lines:
                 run(load(family, self._variant), no_chain(lines.count(_JUMP)))
-            if lines and self._on_nf_tables:
+            if lines and self.on_nf_tables:
                 NfTable(self._kernel, _NF_FAMILIES[family], "raw").delete_if_bare()
-        for name in filter(_is_ours, self._ipsets.names()):
-            self._destroy(name)
 
     def close(self) -> None:
         """See Firewall."""
@@ -189,7 +201,7 @@ class Iptables:
         self._installed[family] = ours(run(save(family, self._variant)))
 
     def _changed_chains(self) -> list[Family]:
-        generation = nftset.generation(self._kernel) if self._on_nf_tables else 0
+        generation = nftset.generation(self._kernel) if self.on_nf_tables else 0
         if generation and generation == self._generation:
             return []
         changed = [f for f in self._families if ours(run(save(f, self._variant))) != self._installed.get(f)]

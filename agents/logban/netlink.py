@@ -1,8 +1,9 @@
 """Talking with the kernel's packet filter over netlink, with nothing but a socket.
 
-Starting a program for each ban costs milliseconds, a message some ten microseconds. Only what changes with every ban goes
-this way; chains and rules, which change a few times a day, are left to iptables and nft. Numbers are from linux/netlink.h
-and linux/netfilter/nfnetlink.h; integers in headers are in the machine's order, integers in attributes in the network's.
+Starting a program for each ban costs milliseconds, a message some ten microseconds. Only what changes with every ban
+goes this way; chains and rules, which change a few times a day, are left to iptables and nft. Numbers are from
+linux/netlink.h and linux/netfilter/nfnetlink.h. Integers in headers are in the machine's order, in attributes in the
+network's.
 """
 
 import errno
@@ -46,7 +47,6 @@ class NetlinkError(FirewallError):
     """The kernel refused, or did not answer. *code* is an errno, or from 4096 on a number of the subsystem's own."""
 
     def __init__(self, code: int) -> None:
-        """Say the number, and its text where it has one."""
         super().__init__(f"netlink: {os.strerror(code)}" if code < 4096 else f"netlink: ipset error {code}")
         self.code = code
 
@@ -61,32 +61,32 @@ class Message:
 
 
 def family(number: int, resource: int = 0) -> bytes:
-    """The header that every netfilter message starts with (struct nfgenmsg)."""
+    """Make the header that every netfilter message starts with (struct nfgenmsg)."""
     return struct.pack("=BB", number, 0) + struct.pack(">H", resource)
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute, padded to four bytes as all are."""
+    """Make one attribute, padded to four bytes as all are."""
     return _ATTRIBUTE.pack(4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """One attribute made of attributes."""
+    """Make one attribute of attributes."""
     return attribute(kind | _NESTED, b"".join(parts))
 
 
 def number(kind: int, layout: str, value: int) -> bytes:
-    """One attribute that is an integer of this struct *layout*, marked as being in network order."""
+    """Make one attribute that is an integer of this struct *layout*, marked as being in network order."""
     return attribute(kind | _NETWORK_ORDER, struct.pack(layout, value))
 
 
 def text(kind: int, value: str) -> bytes:
-    """One attribute that is a C string."""
+    """Make one attribute that is a C string."""
     return attribute(kind, value.encode() + b"\0")
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Every attribute as type and payload, flags removed."""
+    """Yield every attribute as type and payload, flags removed."""
     at, end = 0, len(data)
     while at + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
@@ -109,11 +109,9 @@ class Connection:
         self._send_buffer = 0
 
     def __enter__(self) -> Self:
-        """Close with the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
         self.close()
 
     def close(self) -> None:
@@ -129,7 +127,7 @@ class Connection:
                 return
 
     def get(self, message: Message) -> bytes:
-        """The body of the one answer to a request. Raises NetlinkError."""
+        """Ask for one thing and return the body of the answer. Raises NetlinkError."""
         sequence = self._send(message, 0)
         for kind, _, answer in self._answers(sequence):
             if kind == _ERROR:
@@ -138,7 +136,10 @@ class Connection:
         raise AssertionError("unreachable: answers end by being read or by an error")
 
     def listing(self, message: Message) -> list[bytes]:
-        """The bodies of all answers to a request that lists; asked again when a change tore it. Raises NetlinkError."""
+        """Ask for many things and return the bodies of the answers. Raises NetlinkError.
+
+        It asks again when somebody's change tore the answers.
+        """
         for _ in range(_LISTING_ATTEMPTS):
             bodies, torn = self._list_once(message)
             if not torn:

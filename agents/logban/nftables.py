@@ -1,7 +1,7 @@
 """The nftables back end: one table of our own for both families.
 
-`nft` makes the table from text, whole or not at all; elements come and go over netlink. A prefix of /64 is cut out of the
-address by the rule, so that a plain hash holds it: sets with intervals take a second for one change at 100,000 elements.
+`nft` makes the table from text, whole or not at all; elements come and go over netlink. The rule cuts the /64 out of an
+address, so that a plain hash can hold it: a set with intervals takes a second for one change at 100,000 elements.
 """
 
 import errno
@@ -37,7 +37,7 @@ _SOURCES: Final[dict[Family, str]] = {4: "ip saddr", 6: "ip6 saddr & ffff:ffff:f
 
 
 def ruleset(fences: Sequence[Fence], capacity: int, gone: Iterable[str] = (), contents: Contents | None = None) -> str:
-    """Text that makes our table what it should be, in one transaction.
+    """Write what makes our table what it should be, in one transaction.
 
     Sets keep what they hold and those called *gone* are removed; given *contents*, the table is made anew with these
     elements instead.

@@ -59,7 +59,7 @@ _ELEMENT: Final = {
 
 
 def generation(kernel: Connection) -> int:
-    """A number that changes with every change to nf_tables, whoever makes it."""
+    """Tell the number that changes with every change to nf_tables, whoever makes it."""
     answer = kernel.get(_message(_GET_GENERATION, 0))
     return int.from_bytes(dict(attributes(answer[4:]))[1], "big")
 
@@ -74,7 +74,7 @@ class NfTable:
         self._table = table
 
     def handles(self) -> tuple[bytes, ...]:
-        """What stands for a table's whole content but its elements; equal as long as nothing was changed or replaced.
+        """List what stands for all a table holds but elements; equal as long as nothing was changed or replaced.
 
         The kernel never gives a handle twice in the life of a table, and a rule that is replaced gets a new one.
         """

@@ -19,7 +19,7 @@ class ProgramError(FirewallError):
 
 
 def run(command: Command, stdin: str = "") -> str:
-    """What the command printed. Raises ProgramError with its own words when it fails."""
+    """Run it and return what it printed. Raises ProgramError with its own words when it fails."""
     try:
         done = subprocess.run(  # noqa: S603 - a tuple built here, never a shell, never text from a log
             command, input=stdin, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS
