@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
-from netns import Echo, Namespace, cable
+from netns import Echo, Namespace, cable, eventually, reaches
 
 from logban.firewall import Fence, Firewall, Source, source_of
 from logban.iptables import Iptables
@@ -72,6 +73,13 @@ def built() -> Iterator[Lab]:
                 stack.enter_context(Echo(lab.host, address, port))
         for address in EVIL.values():
             stack.enter_context(Echo(lab.internet, address, 25))  # an attacker may be someone we send mail to
+        for family in (4, 6):  # IPv6 takes a second or two until it carries anything
+            paths = (
+                (lab.internet, EVIL[family], HOST[family], PUBLISHED),
+                (lab.proxy, PROXY[family], CONTAINER[family], CONTAINER_PORT),
+                (lab.container, CONTAINER[family], EVIL[family], 25),
+            )
+            assert all(eventually(partial(reaches, *path)) for path in paths)
         yield lab
 
 
