@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 
-import mailhost
 import pytest
-from mailhost import FENCE, Lab, open_firewall
 
+from lab import mailhost
+from lab.mailhost import FENCE, Net, open_firewall
 from logban.firewall import Firewall
 
 BACKENDS = ["nftables", "iptables-nft", "iptables-legacy"]
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def net() -> Iterator[Net]:
     if mailhost.lacking():
         pytest.skip(f"needs {mailhost.lacking()}")
-    with mailhost.built() as lab:
-        yield lab
+    with mailhost.built() as net:
+        yield net
 
 
 @pytest.fixture(params=BACKENDS)
@@ -26,9 +26,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def firewall(backend: str, lab: Lab) -> Iterator[Firewall]:
-    """Each back end in the host's namespace, guarding the lab's ports, gone afterwards."""
-    with lab.host.entered():
+def firewall(backend: str, net: Net) -> Iterator[Firewall]:
+    """Each back end in the host's namespace, guarding its published ports, gone afterwards."""
+    with net.host.entered():
         opened = open_firewall(backend)
         try:
             opened.guard([FENCE])

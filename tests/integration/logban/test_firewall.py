@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network, ip_address
 
 import pytest
-from mailhost import (
+
+from lab.mailhost import (
     CONTAINER,
     CONTAINER_PORT,
     EVIL,
@@ -21,12 +22,11 @@ from mailhost import (
     PUBLISHED,
     SAME_PORT,
     UNGUARDED,
-    Lab,
+    Net,
     evil,
     open_firewall,
 )
-from netns import Client, Echo, Namespace, eventually, reaches
-
+from lab.network import Client, Echo, Namespace, NewNamespace, eventually, reaches
 from logban.backends import choose, sweep
 from logban.firewall import Ban, Fence, Firewall, FirewallError, reconcile, source_of
 from logban.iptables import Iptables
@@ -41,54 +41,54 @@ FAMILIES = (4, 6)
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 @pytest.mark.parametrize("port", GUARDED_PORTS)
 def test_a_banned_source_is_dropped_on_open_and_new_connections(
-    firewall: Firewall, lab: Lab, port: int, kind: str, family: int
+    firewall: Firewall, net: Net, port: int, kind: str, family: int
 ) -> None:
-    with Client(lab.internet, EVIL[family], HOST[family], port, kind) as open_connection:
+    with Client(net.internet, EVIL[family], HOST[family], port, kind) as open_connection:
         assert open_connection.connects() and open_connection.hears()
 
         firewall.ban(Ban(evil(family), HOUR))
 
         assert not open_connection.hears()
-        assert not reaches(lab.internet, EVIL[family], HOST[family], port, kind)
+        assert not reaches(net.internet, EVIL[family], HOST[family], port, kind)
         firewall.unban(evil(family))
         assert eventually(open_connection.hears)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_nobody_else_is_harmed_and_no_other_port(firewall: Firewall, lab: Lab, family: int) -> None:
+def test_nobody_else_is_harmed_and_no_other_port(firewall: Firewall, net: Net, family: int) -> None:
     firewall.ban(Ban(evil(family), HOUR))
 
-    assert all(reaches(lab.internet, GOOD[family], HOST[family], port) for port in GUARDED_PORTS)
-    assert reaches(lab.internet, EVIL[family], HOST[family], UNGUARDED)
+    assert all(reaches(net.internet, GOOD[family], HOST[family], port) for port in GUARDED_PORTS)
+    assert reaches(net.internet, EVIL[family], HOST[family], UNGUARDED)
 
 
-def test_a_ban_of_one_ipv6_address_holds_for_its_whole_64(firewall: Firewall, lab: Lab) -> None:
+def test_a_ban_of_one_ipv6_address_holds_for_its_whole_64(firewall: Firewall, net: Net) -> None:
     firewall.ban(Ban(evil(6), HOUR))
 
-    assert not reaches(lab.internet, EVIL_NEIGHBOUR, HOST[6], PUBLISHED)
+    assert not reaches(net.internet, EVIL_NEIGHBOUR, HOST[6], PUBLISHED)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_stack_still_reaches_a_banned_host(firewall: Firewall, lab: Lab, family: int) -> None:
+def test_the_stack_still_reaches_a_banned_host(firewall: Firewall, net: Net, family: int) -> None:
     firewall.ban(Ban(evil(family), HOUR))
 
-    assert reaches(lab.container, CONTAINER[family], EVIL[family], 25)
-    assert reaches(lab.host, HOST[family], EVIL[family], 25)
+    assert reaches(net.container, CONTAINER[family], EVIL[family], 25)
+    assert reaches(net.host, HOST[family], EVIL[family], 25)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_proxy_still_reaches_its_back_end_even_if_it_was_banned(firewall: Firewall, lab: Lab, family: int) -> None:
+def test_a_proxy_still_reaches_its_back_end_even_if_it_was_banned(firewall: Firewall, net: Net, family: int) -> None:
     firewall.ban(Ban(source_of(ip_address(PROXY[family])), HOUR))
 
-    assert reaches(lab.proxy, PROXY[family], CONTAINER[family], CONTAINER_PORT)
-    assert reaches(lab.proxy, PROXY[family], CONTAINER[family], SAME_PORT)
+    assert reaches(net.proxy, PROXY[family], CONTAINER[family], CONTAINER_PORT)
+    assert reaches(net.proxy, PROXY[family], CONTAINER[family], SAME_PORT)
 
 
-def test_a_ban_ends_by_the_kernels_own_clock(firewall: Firewall, lab: Lab) -> None:
+def test_a_ban_ends_by_the_kernels_own_clock(firewall: Firewall, net: Net) -> None:
     firewall.ban(Ban(evil(4), 1.0))
-    assert not reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+    assert not reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
 
-    assert eventually(lambda: reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED))
+    assert eventually(lambda: reaches(net.internet, EVIL[4], HOST[4], PUBLISHED))
     assert list(firewall.standing()) == []
 
 
@@ -115,14 +115,14 @@ def test_unbanning_says_whether_there_was_a_ban(firewall: Firewall) -> None:
     assert not firewall.unban(evil(4))
 
 
-def test_unban_all_lets_everybody_in(firewall: Firewall, lab: Lab) -> None:
+def test_unban_all_lets_everybody_in(firewall: Firewall, net: Net) -> None:
     for family in FAMILIES:
         firewall.ban(Ban(evil(family), HOUR))
 
     firewall.unban_all()
 
     assert firewall.count() == {4: 0, 6: 0}
-    assert all(reaches(lab.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
+    assert all(reaches(net.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
 
 
 def test_restore_makes_the_bans_given_all_there_are(firewall: Firewall) -> None:
@@ -137,101 +137,101 @@ def test_restore_makes_the_bans_given_all_there_are(firewall: Firewall) -> None:
     assert firewall.count() == {4: 1, 6: 1}
 
 
-def test_a_fence_of_its_own_keeps_out_of_its_own_ports_only(firewall: Firewall, lab: Lab) -> None:
+def test_a_fence_of_its_own_keeps_out_of_its_own_ports_only(firewall: Firewall, net: Net) -> None:
     strict = Fence("mail-auth", tcp=frozenset({UNGUARDED}))
     firewall.guard([FENCE, strict])
 
     firewall.ban(Ban(evil(4), HOUR, fence="mail-auth"))
 
-    assert not reaches(lab.internet, EVIL[4], HOST[4], UNGUARDED)
-    assert reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+    assert not reaches(net.internet, EVIL[4], HOST[4], UNGUARDED)
+    assert reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
     assert [ban.fence for ban in firewall.standing()] == ["mail-auth"]
     firewall.guard([FENCE])
-    assert reaches(lab.internet, EVIL[4], HOST[4], UNGUARDED)
+    assert reaches(net.internet, EVIL[4], HOST[4], UNGUARDED)
     with pytest.raises(FirewallError, match="mail-auth"):
         firewall.ban(Ban(evil(4), HOUR, fence="mail-auth"))
 
 
-def test_more_ports_than_one_rule_can_name_are_all_guarded(firewall: Firewall, lab: Lab) -> None:
+def test_more_ports_than_one_rule_can_name_are_all_guarded(firewall: Firewall, net: Net) -> None:
     odd = frozenset(range(1, 80, 2))
     firewall.guard([Fence(tcp=odd | {OWN_PORT}, udp=frozenset(range(5000, 6000)))])
 
     firewall.ban(Ban(evil(4), HOUR))
 
-    assert not reaches(lab.internet, EVIL[4], HOST[4], OWN_PORT)
+    assert not reaches(net.internet, EVIL[4], HOST[4], OWN_PORT)
     assert firewall.check()
 
 
-def test_new_ports_leave_the_bans_standing(firewall: Firewall, lab: Lab) -> None:
+def test_new_ports_leave_the_bans_standing(firewall: Firewall, net: Net) -> None:
     firewall.guard([Fence(tcp=frozenset({OWN_PORT}))])
     firewall.ban(Ban(evil(4), HOUR))
-    assert reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+    assert reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
 
     firewall.guard([FENCE])
 
-    assert not reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+    assert not reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
 
 
-def test_bans_outlive_the_process_that_made_them(firewall: Firewall, lab: Lab) -> None:
+def test_bans_outlive_the_process_that_made_them(firewall: Firewall, net: Net) -> None:
     firewall.ban(Ban(evil(4), HOUR))
     successor = _another(firewall)
 
     successor.guard([FENCE])
 
     assert [ban.source for ban in successor.standing()] == [evil(4)]
-    assert not reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+    assert not reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
     successor.close()
 
 
 # Who else changes rules
 
 
-def flush_our_chain(lab: Lab, firewall: Firewall) -> None:
+def flush_our_chain(net: Net, firewall: Firewall) -> None:
     if isinstance(firewall, Nftables):
-        lab.host.run("nft", "flush", "chain", "inet", "logban", "prerouting")
+        net.host.run("nft", "flush", "chain", "inet", "logban", "prerouting")
         return
     for tool in _tools(firewall):
-        lab.host.run(tool, "-t", "raw", "-F", "LOGBAN")
+        net.host.run(tool, "-t", "raw", "-F", "LOGBAN")
 
 
-def remove_our_chain(lab: Lab, firewall: Firewall) -> None:
+def remove_our_chain(net: Net, firewall: Firewall) -> None:
     if isinstance(firewall, Nftables):
-        lab.host.run("nft", "flush", "chain", "inet", "logban", "prerouting")
-        lab.host.run("nft", "delete", "chain", "inet", "logban", "prerouting")
+        net.host.run("nft", "flush", "chain", "inet", "logban", "prerouting")
+        net.host.run("nft", "delete", "chain", "inet", "logban", "prerouting")
         return
-    flush_our_chain(lab, firewall)
+    flush_our_chain(net, firewall)
     for tool in _tools(firewall):
-        lab.host.run(tool, "-t", "raw", "-D", "PREROUTING", "-j", "LOGBAN")
-        lab.host.run(tool, "-t", "raw", "-X", "LOGBAN")
+        net.host.run(tool, "-t", "raw", "-D", "PREROUTING", "-j", "LOGBAN")
+        net.host.run(tool, "-t", "raw", "-X", "LOGBAN")
 
 
-def remove_our_jump(lab: Lab, firewall: Firewall) -> None:
+def remove_our_jump(net: Net, firewall: Firewall) -> None:
     if isinstance(firewall, Nftables):
-        lab.host.run("nft", "add table inet logban { flags dormant; }")  # the like: all there, nothing asked
+        net.host.run("nft", "add table inet logban { flags dormant; }")  # the like: all there, nothing asked
         return
     for tool in _tools(firewall):
-        lab.host.run(tool, "-t", "raw", "-D", "PREROUTING", "-j", "LOGBAN")
+        net.host.run(tool, "-t", "raw", "-D", "PREROUTING", "-j", "LOGBAN")
 
 
-def destroy_our_sets(lab: Lab, firewall: Firewall) -> None:
-    flush_our_chain(lab, firewall)
+def destroy_our_sets(net: Net, firewall: Firewall) -> None:
+    flush_our_chain(net, firewall)
     for name in ("logban4", "logban6"):
         command = ("nft", "delete", "set", "inet", "logban") if isinstance(firewall, Nftables) else ("ipset", "destroy")
-        assert eventually(lambda name=name, command=command: _succeeds(lab.host, *command, name))
+        assert eventually(lambda name=name, command=command: _succeeds(net.host, *command, name))
 
 
-def empty_our_sets(lab: Lab, firewall: Firewall) -> None:
+def empty_our_sets(net: Net, firewall: Firewall) -> None:
     for name in ("logban4", "logban6"):
         command = ("nft", "flush", "set", "inet", "logban") if isinstance(firewall, Nftables) else ("ipset", "flush")
-        lab.host.run(*command, name)
+        net.host.run(*command, name)
 
 
-def put_a_rule_of_theirs_into_our_chain(lab: Lab, firewall: Firewall) -> None:
+def put_a_rule_of_theirs_into_our_chain(net: Net, firewall: Firewall) -> None:
     if isinstance(firewall, Nftables):
-        lab.host.run("nft", "insert", "rule", "inet", "logban", "prerouting", "accept")
+        net.host.run("nft", "insert", "rule", "inet", "logban", "prerouting", "accept")
         return
     for tool in _tools(firewall):
-        lab.host.run(tool, "-t", "raw", "-I", "LOGBAN", "-j", "ACCEPT")
+        net.host.run(tool, "-t", "raw", "-I", "LOGBAN", "-j", "ACCEPT")
 
 
 @dataclass(frozen=True)
@@ -260,62 +260,62 @@ EVIL_BANS = FixedBook(tuple(Ban(evil(family), HOUR) for family in FAMILIES))
     ],
 )
 def test_what_others_take_away_is_put_back_at_the_next_look(
-    firewall: Firewall, lab: Lab, vandalise: Callable[[Lab, Firewall], None]
+    firewall: Firewall, net: Net, vandalise: Callable[[Net, Firewall], None]
 ) -> None:
     firewall.restore(EVIL_BANS.all())
     assert reconcile(firewall, [FENCE], EVIL_BANS)
-    vandalise(lab, firewall)
-    assert all(reaches(lab.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
+    vandalise(net, firewall)
+    assert all(reaches(net.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
 
     check = reconcile(firewall, [FENCE], EVIL_BANS)
 
     assert check.drift
-    assert not any(reaches(lab.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
+    assert not any(reaches(net.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
     assert reconcile(firewall, [FENCE], EVIL_BANS)
 
 
-def test_bans_return_after_every_rule_of_the_host_was_flushed(firewall: Firewall, lab: Lab) -> None:
+def test_bans_return_after_every_rule_of_the_host_was_flushed(firewall: Firewall, net: Net) -> None:
     firewall.restore(EVIL_BANS.all())
-    host_rules = lab.host.run("iptables-nft-save"), lab.host.run("ip6tables-nft-save")
+    host_rules = net.host.run("iptables-nft-save"), net.host.run("ip6tables-nft-save")
     try:
-        lab.host.run("nft", "flush", "ruleset")
+        net.host.run("nft", "flush", "ruleset")
 
         reconcile(firewall, [FENCE], EVIL_BANS)
 
-        assert not any(reaches(lab.internet, EVIL[family], HOST[family], OWN_PORT) for family in FAMILIES)
+        assert not any(reaches(net.internet, EVIL[family], HOST[family], OWN_PORT) for family in FAMILIES)
     finally:
         firewall.uninstall()
         for tool, saved in zip(("iptables-nft-restore", "ip6tables-nft-restore"), host_rules, strict=True):
             kept = [line for line in saved.splitlines() if "LOGBAN" not in line]
-            lab.host.run(tool, stdin="\n".join([*kept, ""]))
+            net.host.run(tool, stdin="\n".join([*kept, ""]))
 
 
-def test_a_look_sees_nothing_while_others_mind_their_own_rules(firewall: Firewall, lab: Lab) -> None:
+def test_a_look_sees_nothing_while_others_mind_their_own_rules(firewall: Firewall, net: Net) -> None:
     firewall.restore(EVIL_BANS.all())
 
-    lab.host.run("iptables-nft", "-t", "raw", "-I", "PREROUTING", "-p", "tcp", "--dport", "7", "-j", "DROP")
-    lab.host.run("iptables-nft", "-t", "raw", "-D", "PREROUTING", "-p", "tcp", "--dport", "7", "-j", "DROP")
+    net.host.run("iptables-nft", "-t", "raw", "-I", "PREROUTING", "-p", "tcp", "--dport", "7", "-j", "DROP")
+    net.host.run("iptables-nft", "-t", "raw", "-D", "PREROUTING", "-p", "tcp", "--dport", "7", "-j", "DROP")
 
     assert firewall.check(EVIL_BANS.sample())
 
 
-def test_others_rules_stay_as_they_are_and_uninstalling_leaves_no_trace(lab: Lab, backend: str) -> None:
-    before = _everything(lab.host)
-    with lab.host.entered():
+def test_others_rules_stay_as_they_are_and_uninstalling_leaves_no_trace(net: Net, backend: str) -> None:
+    before = _everything(net.host)
+    with net.host.entered():
         firewall = open_firewall(backend)
         firewall.guard([FENCE, Fence("of-its-own", tcp=frozenset({1}))])
         firewall.restore(EVIL_BANS.all())
-        flush_our_chain(lab, firewall)
+        flush_our_chain(net, firewall)
         reconcile(firewall, [FENCE], EVIL_BANS)
-        assert _everything(lab.host, but="logban") == before
+        assert _everything(net.host, but="logban") == before
 
         firewall.uninstall()
 
-    assert _everything(lab.host) == before
+    assert _everything(net.host) == before
 
 
 def test_uninstalling_takes_a_raw_table_along_that_was_made_for_our_chain(backend: str) -> None:
-    with Namespace("bare") as host, host.entered():
+    with NewNamespace("bare") as host, host.entered():
         host.run("iptables-nft", "-A", "FORWARD", "-j", "ACCEPT")
         before = _everything(host)
         firewall = open_firewall(backend)
@@ -329,21 +329,21 @@ def test_uninstalling_takes_a_raw_table_along_that_was_made_for_our_chain(backen
         assert after == before
 
 
-def test_uninstalling_where_nothing_is_installed_is_no_error(lab: Lab, backend: str) -> None:
-    with lab.host.entered():
+def test_uninstalling_where_nothing_is_installed_is_no_error(net: Net, backend: str) -> None:
+    with net.host.entered():
         firewall = open_firewall(backend)
         firewall.uninstall()
         firewall.close()
 
 
-def test_no_packet_slips_through_while_sets_are_restored(firewall: Firewall, lab: Lab) -> None:
+def test_no_packet_slips_through_while_sets_are_restored(firewall: Firewall, net: Net) -> None:
     others = [Ban(IPv4Address(0x0B000000 + number), HOUR) for number in range(20_000)]
-    with Echo(lab.host, HOST[4], 4444) as server:
+    with Echo(net.host, HOST[4], 4444) as server:
         firewall.guard([Fence(udp=frozenset({4444}))])
-        assert reaches(lab.internet, EVIL[4], HOST[4], 4444, "udp")
+        assert reaches(net.internet, EVIL[4], HOST[4], 4444, "udp")
         firewall.restore([Ban(evil(4), HOUR), *others])
         heard = server.datagrams
-        with flood(lab, 4444) as sent:
+        with flood(net, 4444) as sent:
             for _ in range(12):
                 firewall.restore([Ban(evil(4), HOUR), *others])
             assert eventually(lambda: sent() > 2_000)
@@ -351,9 +351,9 @@ def test_no_packet_slips_through_while_sets_are_restored(firewall: Firewall, lab
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_full_set_lets_go_whoever_expires_first(lab: Lab, backend: str, family: int) -> None:
+def test_a_full_set_lets_go_whoever_expires_first(net: Net, backend: str, family: int) -> None:
     sources = _sources(family, 8)
-    with small(lab, backend, capacity=5) as firewall:
+    with small(net, backend, capacity=5) as firewall:
         for source, seconds in zip(sources, (500.0, 100.0, 400.0, 200.0, 300.0), strict=False):
             assert firewall.ban(Ban(source, seconds)) == ()
 
@@ -365,9 +365,9 @@ def test_a_full_set_lets_go_whoever_expires_first(lab: Lab, backend: str, family
         assert {ban.source for ban in firewall.standing()} == {sources[i] for i in (0, 1, 2, 6, 7)}
 
 
-def test_a_ban_can_be_prolonged_in_a_full_set(lab: Lab, backend: str) -> None:
+def test_a_ban_can_be_prolonged_in_a_full_set(net: Net, backend: str) -> None:
     sources = _sources(4, 3)
-    with small(lab, backend, capacity=3) as firewall:
+    with small(net, backend, capacity=3) as firewall:
         for seconds, source in enumerate(sources, start=100):
             firewall.ban(Ban(source, seconds))
 
@@ -376,9 +376,9 @@ def test_a_ban_can_be_prolonged_in_a_full_set(lab: Lab, backend: str) -> None:
         assert sources[2] in {ban.source for ban in firewall.standing() if ban.seconds > 1000}
 
 
-def test_restoring_more_than_there_is_room_for_leaves_out_whoever_expires_first(lab: Lab, backend: str) -> None:
+def test_restoring_more_than_there_is_room_for_leaves_out_whoever_expires_first(net: Net, backend: str) -> None:
     sources = _sources(4, 6)
-    with small(lab, backend, capacity=4) as firewall:
+    with small(net, backend, capacity=4) as firewall:
         for _ in range(2):  # the second time into sets that are full
             left_out = firewall.restore(Ban(source, 100.0 + i) for i, source in enumerate(sources))
 
@@ -386,10 +386,10 @@ def test_restoring_more_than_there_is_room_for_leaves_out_whoever_expires_first(
             assert {ban.source for ban in firewall.standing()} == set(sources[2:])
 
 
-def test_a_hundred_thousand_bans_are_in_force_after_a_cold_start(lab: Lab, backend: str) -> None:
+def test_a_hundred_thousand_bans_are_in_force_after_a_cold_start(net: Net, backend: str) -> None:
     bans = [Ban(IPv4Address(0x0B000000 + i), HOUR + i % 100) for i in range(80_000)]
     bans += [Ban(IPv6Network(((0x20010DB9 << 96) + (i << 64), 64)), HOUR) for i in range(20_000)]
-    with lab.host.entered():
+    with net.host.entered():
         firewall = open_firewall(backend)
         try:
             started = time.perf_counter()
@@ -398,7 +398,7 @@ def test_a_hundred_thousand_bans_are_in_force_after_a_cold_start(lab: Lab, backe
             restored = time.perf_counter()
             firewall.ban(Ban(evil(6), HOUR))
             banned = time.perf_counter()
-            assert not any(reaches(lab.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
+            assert not any(reaches(net.internet, EVIL[family], HOST[family], PUBLISHED) for family in FAMILIES)
             looked = time.perf_counter()
             assert firewall.check([bans[0]])
             print(  # noqa: T201 - figures for whoever runs with -s
@@ -416,24 +416,24 @@ def test_a_hundred_thousand_bans_are_in_force_after_a_cold_start(lab: Lab, backe
 # Which back end
 
 
-def test_auto_takes_nftables_where_the_kernel_can_do_it(lab: Lab) -> None:
-    before = _everything(lab.host)
-    with lab.host.entered():
+def test_auto_takes_nftables_where_the_kernel_can_do_it(net: Net) -> None:
+    before = _everything(net.host)
+    with net.host.entered():
         chosen = choose("auto")
         chosen.close()
 
     assert chosen.name == "nftables"
-    assert _everything(lab.host) == before
+    assert _everything(net.host) == before
 
 
-def test_iptables_and_none_can_be_asked_for_by_name(lab: Lab) -> None:
-    with lab.host.entered():
+def test_iptables_and_none_can_be_asked_for_by_name(net: Net) -> None:
+    with net.host.entered():
         assert [choose("iptables").name, choose("none").name] == ["iptables", "none"]
 
 
-def test_changing_the_back_end_removes_what_the_last_one_left(lab: Lab, backend: str) -> None:
-    before = _everything(lab.host)
-    with lab.host.entered():
+def test_changing_the_back_end_removes_what_the_last_one_left(net: Net, backend: str) -> None:
+    before = _everything(net.host)
+    with net.host.entered():
         for earlier in ("nftables", "iptables-nft", "iptables-legacy"):
             open_firewall(earlier).guard([FENCE])
         firewall = open_firewall(backend)
@@ -443,27 +443,27 @@ def test_changing_the_back_end_removes_what_the_last_one_left(lab: Lab, backend:
         sweep(firewall)
 
         assert firewall.check(EVIL_BANS.sample())
-        assert not reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+        assert not reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
         firewall.unban_all()
-        assert reaches(lab.internet, EVIL[4], HOST[4], PUBLISHED)
+        assert reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
         firewall.uninstall()
-    assert _everything(lab.host) == before
+    assert _everything(net.host) == before
 
 
-def test_sweeping_with_nothing_kept_removes_every_back_end(lab: Lab) -> None:
-    before = _everything(lab.host)
-    with lab.host.entered():
+def test_sweeping_with_nothing_kept_removes_every_back_end(net: Net) -> None:
+    before = _everything(net.host)
+    with net.host.entered():
         for name in ("nftables", "iptables-nft", "iptables-legacy"):
             open_firewall(name).guard([FENCE])
 
         sweep()
 
-    assert _everything(lab.host) == before
+    assert _everything(net.host) == before
 
 
 @contextmanager
-def small(lab: Lab, backend: str, capacity: int) -> Iterator[Firewall]:
-    with lab.host.entered():
+def small(net: Net, backend: str, capacity: int) -> Iterator[Firewall]:
+    with net.host.entered():
         firewall = open_firewall(backend, capacity)
         firewall.guard([FENCE])
         try:
@@ -474,12 +474,12 @@ def small(lab: Lab, backend: str, capacity: int) -> Iterator[Firewall]:
 
 
 @contextmanager
-def flood(lab: Lab, port: int) -> Iterator[Callable[[], int]]:
+def flood(net: Net, port: int) -> Iterator[Callable[[], int]]:
     """Send datagrams from the banned address all the while; yields how many there were so far."""
     stop, sent = threading.Event(), [0]
 
     def send() -> None:
-        with Client(lab.internet, EVIL[4], HOST[4], port, "udp") as client:
+        with Client(net.internet, EVIL[4], HOST[4], port, "udp") as client:
             client.connects()
             while not stop.wait(0.0003):
                 sent[0] += client.sends()

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 
-from netns import Echo, Namespace, cable, eventually, reaches
-
+from lab.network import Echo, Namespace, NewNamespace, cable, eventually, reaches
 from logban.firewall import Fence, Firewall, Source, source_of
 from logban.iptables import Iptables
 from logban.nftables import Nftables
@@ -18,7 +17,7 @@ PROGRAMS = ("ip", "nft", "ipset", "iptables-nft", "ip6tables-nft", "iptables-leg
 
 
 def lacking() -> str:
-    """Name what this machine lacks for the lab, or nothing."""
+    """Name what this machine lacks for it, or nothing."""
     if os.geteuid() != 0:
         return "root"
     return ", ".join(program for program in PROGRAMS if not shutil.which(program))
@@ -42,7 +41,7 @@ FENCE = Fence(tcp=GUARDED, udp=GUARDED)
 
 
 @dataclass(frozen=True)
-class Lab:
+class Net:
     internet: Namespace
     host: Namespace
     container: Namespace
@@ -60,44 +59,49 @@ def open_firewall(name: str, capacity: int = 1_048_576) -> Firewall:
 
 
 @contextmanager
-def built() -> Iterator[Lab]:
-    """Hand out the lab until the block ends."""
+def built() -> Iterator[Net]:
+    """Hand out the network until the block ends."""
     with ExitStack() as stack:
-        lab = Lab(*(stack.enter_context(Namespace(role)) for role in ("internet", "host", "container", "proxy")))
-        _wire(lab)
-        _publish(lab.host)
+        net = Net(*(stack.enter_context(NewNamespace(role)) for role in ("internet", "host", "container", "proxy")))
+        _wire(net)
+        _publish(net.host)
         for port in (CONTAINER_PORT, SAME_PORT):
-            stack.enter_context(Echo(lab.container, "::", port))
+            stack.enter_context(Echo(net.container, "::", port))
         for address in HOST.values():
             for port in (OWN_PORT, UNGUARDED):
-                stack.enter_context(Echo(lab.host, address, port))
+                stack.enter_context(Echo(net.host, address, port))
         for address in EVIL.values():
-            stack.enter_context(Echo(lab.internet, address, 25))  # an attacker may be someone we send mail to
+            stack.enter_context(Echo(net.internet, address, 25))  # an attacker may be someone we send mail to
         for family in (4, 6):  # IPv6 takes a second or two until it carries anything
             paths = (
-                (lab.internet, EVIL[family], HOST[family], PUBLISHED),
-                (lab.proxy, PROXY[family], CONTAINER[family], CONTAINER_PORT),
-                (lab.container, CONTAINER[family], EVIL[family], 25),
+                (net.internet, EVIL[family], HOST[family], PUBLISHED),
+                (net.proxy, PROXY[family], CONTAINER[family], CONTAINER_PORT),
+                (net.container, CONTAINER[family], EVIL[family], 25),
             )
             assert all(eventually(partial(reaches, *path)) for path in paths)
-        yield lab
+        yield net
 
 
-def _wire(lab: Lab) -> None:
-    cable(lab.host, "wan0", lab.internet, "eth0")
-    cable(lab.host, "br0", lab.container, "eth0")
-    cable(lab.host, "br1", lab.proxy, "eth0")
-    lab.host.address("wan0", f"{HOST[4]}/24", f"{HOST[6]}/32")
-    lab.internet.address("eth0", f"{EVIL[4]}/24", f"{GOOD[4]}/24")
-    lab.internet.address("eth0", f"{EVIL[6]}/32", f"{EVIL_NEIGHBOUR}/32", f"{GOOD[6]}/32")
-    lab.host.address("br0", "172.30.0.1/24", "fd30::1/64")
-    lab.host.address("br1", "172.31.0.1/24", "fd31::1/64")
-    lab.container.address("eth0", f"{CONTAINER[4]}/24", f"{CONTAINER[6]}/64")
-    lab.proxy.address("eth0", f"{PROXY[4]}/24", f"{PROXY[6]}/64")
-    for space, gateways in ((lab.container, ("172.30.0.1", "fd30::1")), (lab.proxy, ("172.31.0.1", "fd31::1"))):
+def connect(host: Namespace, internet: Namespace) -> None:
+    """Put a host on the internet, where the attacker and the innocent are."""
+    cable(host, "wan0", internet, "eth0")
+    host.address("wan0", f"{HOST[4]}/24", f"{HOST[6]}/32")
+    internet.address("eth0", f"{EVIL[4]}/24", f"{GOOD[4]}/24")
+    internet.address("eth0", f"{EVIL[6]}/32", f"{EVIL_NEIGHBOUR}/32", f"{GOOD[6]}/32")
+
+
+def _wire(net: Net) -> None:
+    connect(net.host, net.internet)
+    cable(net.host, "br0", net.container, "eth0")
+    cable(net.host, "br1", net.proxy, "eth0")
+    net.host.address("br0", "172.30.0.1/24", "fd30::1/64")
+    net.host.address("br1", "172.31.0.1/24", "fd31::1/64")
+    net.container.address("eth0", f"{CONTAINER[4]}/24", f"{CONTAINER[6]}/64")
+    net.proxy.address("eth0", f"{PROXY[4]}/24", f"{PROXY[6]}/64")
+    for space, gateways in ((net.container, ("172.30.0.1", "fd30::1")), (net.proxy, ("172.31.0.1", "fd31::1"))):
         for gateway in gateways:
             space.run("ip", "-6" if ":" in gateway else "-4", "route", "add", "default", "via", gateway)
-    lab.host.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+    net.host.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
 
 def _publish(host: Namespace) -> None:

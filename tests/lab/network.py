@@ -21,19 +21,15 @@ PATIENCE_SECONDS = 15.0
 
 
 class Namespace:
-    """A network namespace, its name unique to this process, deleted with the block."""
+    """A network namespace that exists: one under /run/netns, or that of a process, /proc/PID/ns/net."""
 
-    def __init__(self, role: str) -> None:
-        self.name = f"lb{os.getpid()}-{role}-{next(_serial)}"
-        run("ip", "netns", "add", self.name)
-        self.path = Path("/run/netns") / self.name
-        self.run("ip", "link", "set", "lo", "up")
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        run("ip", "netns", "delete", self.name)
+    @property
+    def name(self) -> str:
+        """What `ip` calls one under /run/netns."""
+        return self.path.name
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -60,6 +56,21 @@ class Namespace:
     def socket(self, family: int, kind: int) -> socket.socket:
         with self.entered():
             return socket.socket(family, kind)
+
+
+class NewNamespace(Namespace):
+    """A network namespace of a test's own, deleted with the block."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(Path("/run/netns") / f"lab{os.getpid()}-{role}-{next(_serial)}")
+        run("ip", "netns", "add", self.name)
+        self.run("ip", "link", "set", "lo", "up")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        run("ip", "netns", "delete", self.name)
 
 
 def cable(one: Namespace, one_interface: str, other: Namespace, other_interface: str) -> None:
@@ -104,7 +115,7 @@ class Echo:
     def _serve(self) -> None:
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj == self._stop:
+                if not isinstance(key.fileobj, socket.socket):
                     return
                 with suppress(OSError):
                     self._answer(key.fileobj)
