@@ -12,12 +12,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Literal, Protocol
 
 from sidecarkit.errors import SidecarError
 
-Source = IPv4Address | IPv6Network  # an IPv6 source is a /64: whoever has one address of it has them all
+Source = IPv4Network | IPv6Network  # one IPv4 address, or a /64: whoever has one address of it has them all
 Family = Literal[4, 6]
 FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 
@@ -26,6 +26,7 @@ LONGEST_SECONDS: Final = 2_147_483
 """The longest an ipset element can last, 24.8 days. Both back ends arm no longer, so that a change of back end changes
 nothing; whoever keeps the ban arms it again before this has passed."""
 
+_PREFIX_LENGTHS: Final = {4: 32, 6: 64}
 _SLUG_LENGTH: Final = 18  # "logban4-" before and a mark behind: ipset allows 31 characters in all
 
 
@@ -167,26 +168,21 @@ class NoFirewall:
         """Close nothing."""
 
 
-def source_of(address: IPv4Address | IPv6Address) -> Source:
-    """Name what is banned for this address: itself, or its /64. ::ffff:192.0.2.1 is 192.0.2.1."""
-    if isinstance(address, IPv4Address):
-        return address
-    return address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64))
-
-
 def packed(source: Source) -> bytes:
-    """Write the address as it stands in a packet."""
-    return source.packed if isinstance(source, IPv4Address) else source.network_address.packed
+    """Write the address as it stands in a packet. Raises FirewallError for a network of another size."""
+    if source.prefixlen != _PREFIX_LENGTHS[source.version]:
+        raise FirewallError(f"{source} is neither one IPv4 address nor an IPv6 /64")
+    return source.network_address.packed
 
 
 def unpacked(key: bytes) -> Source:
     """Read the source again."""
-    return IPv4Address(key) if len(key) == 4 else IPv6Network((key, 64))
+    return IPv4Network((key, 32)) if len(key) == 4 else IPv6Network((key, 64))
 
 
 def family_of(source: Source) -> Family:
     """Tell the version of its addresses."""
-    return 4 if isinstance(source, IPv4Address) else 6
+    return 4 if isinstance(source, IPv4Network) else 6
 
 
 def armed_seconds(seconds: float) -> int:

@@ -111,7 +111,10 @@ class IpSets:
         return None
 
     def create(self, name: str, of: Family, capacity: int, expected: int = 0) -> None:
-        """Make a set of networks with timeouts. *expected* elements will not need it to grow."""
+        """Make a set of networks with timeouts. *expected* elements will not need it to grow.
+
+        Beyond a thousand hash buckets the kernel counts in parts, and lets in somewhat more than *capacity*.
+        """
         hash_size = 1 << max(10, (expected // 2).bit_length())
         data = nested(
             _A_DATA,

@@ -160,10 +160,5 @@ def _rules(fence: Fence) -> Iterator[str]:
 
 def _elements(name: str, elements: Mapping[bytes, int]) -> Iterator[str]:
     if elements:
-        listed = ", ".join(f"{_address(key)} timeout {seconds}s" for key, seconds in elements.items())
+        listed = ", ".join(f"{unpacked(key).network_address} timeout {seconds}s" for key, seconds in elements.items())
         yield f"add element inet {TABLE} {name} {{ {listed} }}"
-
-
-def _address(key: bytes) -> str:
-    source = unpacked(key)
-    return str(getattr(source, "network_address", source))

@@ -176,7 +176,7 @@ class NfTable:
         return _message(command, self._number, where, nested(_ELEMENTS, *items) if items else b"", flags=flags)
 
     def _items(self, name: str) -> Iterator[bytes]:
-        for answer in self._kernel.listing(self._elements(_GET_ELEMENT, name)):
+        for answer in self._listing(self._elements(_GET_ELEMENT, name)):
             for kind, items in attributes(answer[4:]):
                 if kind == _ELEMENTS:
                     yield from (item for _, item in attributes(items))
@@ -198,10 +198,11 @@ class NfTable:
             raise
 
     def _list(self, command: int, *parts: bytes) -> list[dict[int, bytes]]:
+        return [dict(attributes(answer[4:])) for answer in self._listing(_message(command, self._number, *parts))]
+
+    def _listing(self, message: Message) -> list[bytes]:
         try:
-            return [
-                dict(attributes(answer[4:])) for answer in self._kernel.listing(_message(command, self._number, *parts))
-            ]
+            return self._kernel.listing(message)
         except NetlinkError as error:
             if error.code == errno.ENOENT:
                 return []

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from lab.network import Echo, Namespace, NewNamespace, cable, eventually, reaches
-from logban.firewall import Fence, Firewall, Source, source_of
+from logban.firewall import Fence, Firewall, Source
 from logban.iptables import Iptables
 from logban.nftables import Nftables
 
@@ -48,8 +48,13 @@ class Net:
     proxy: Namespace
 
 
+def source(address: str) -> Source:
+    """Tell what is banned for an address."""
+    return IPv6Network((address, 64), strict=False) if ":" in address else IPv4Network(address)
+
+
 def evil(family: int) -> Source:
-    return source_of(ip_address(EVIL[family]))
+    return source(EVIL[family])
 
 
 def open_firewall(name: str, capacity: int = 1_048_576) -> Firewall:

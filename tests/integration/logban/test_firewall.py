@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
@@ -25,10 +25,11 @@ from lab.mailhost import (
     Net,
     evil,
     open_firewall,
+    source,
 )
 from lab.network import Client, Echo, Namespace, NewNamespace, eventually, reaches
 from logban.backends import choose, sweep
-from logban.firewall import Ban, Fence, Firewall, FirewallError, reconcile, source_of
+from logban.firewall import Ban, Fence, Firewall, FirewallError, Source, reconcile
 from logban.iptables import Iptables
 from logban.nftables import Nftables
 
@@ -78,7 +79,7 @@ def test_the_stack_still_reaches_a_banned_host(firewall: Firewall, net: Net, fam
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_proxy_still_reaches_its_back_end_even_if_it_was_banned(firewall: Firewall, net: Net, family: int) -> None:
-    firewall.ban(Ban(source_of(ip_address(PROXY[family])), HOUR))
+    firewall.ban(Ban(source(PROXY[family]), HOUR))
 
     assert reaches(net.proxy, PROXY[family], CONTAINER[family], CONTAINER_PORT)
     assert reaches(net.proxy, PROXY[family], CONTAINER[family], SAME_PORT)
@@ -128,11 +129,11 @@ def test_unban_all_lets_everybody_in(firewall: Firewall, net: Net) -> None:
 def test_restore_makes_the_bans_given_all_there_are(firewall: Firewall) -> None:
     firewall.ban(Ban(evil(4), HOUR))
 
-    assert firewall.restore([Ban(evil(6), HOUR), Ban(IPv4Address("192.0.2.1"), 60.0)]) == ()
+    assert firewall.restore([Ban(evil(6), HOUR), Ban(IPv4Network("192.0.2.1"), 60.0)]) == ()
 
     assert {(ban.source, ban.seconds > 60) for ban in firewall.standing()} == {
         (evil(6), True),
-        (IPv4Address("192.0.2.1"), False),
+        (IPv4Network("192.0.2.1"), False),
     }
     assert firewall.count() == {4: 1, 6: 1}
 
@@ -337,7 +338,7 @@ def test_uninstalling_where_nothing_is_installed_is_no_error(net: Net, backend: 
 
 
 def test_no_packet_slips_through_while_sets_are_restored(firewall: Firewall, net: Net) -> None:
-    others = [Ban(IPv4Address(0x0B000000 + number), HOUR) for number in range(20_000)]
+    others = [Ban(IPv4Network(0x0B000000 + number), HOUR) for number in range(20_000)]
     with Echo(net.host, HOST[4], 4444) as server:
         firewall.guard([Fence(udp=frozenset({4444}))])
         assert reaches(net.internet, EVIL[4], HOST[4], 4444, "udp")
@@ -354,8 +355,8 @@ def test_no_packet_slips_through_while_sets_are_restored(firewall: Firewall, net
 def test_a_full_set_lets_go_whoever_expires_first(net: Net, backend: str, family: int) -> None:
     sources = _sources(family, 8)
     with small(net, backend, capacity=5) as firewall:
-        for source, seconds in zip(sources, (500.0, 100.0, 400.0, 200.0, 300.0), strict=False):
-            assert firewall.ban(Ban(source, seconds)) == ()
+        for each, seconds in zip(sources, (500.0, 100.0, 400.0, 200.0, 300.0), strict=False):
+            assert firewall.ban(Ban(each, seconds)) == ()
 
         assert firewall.ban(Ban(sources[5], 50.0)) == (sources[1],)
         assert firewall.ban(Ban(sources[6], HOUR)) == (sources[5],)
@@ -368,8 +369,8 @@ def test_a_full_set_lets_go_whoever_expires_first(net: Net, backend: str, family
 def test_a_ban_can_be_prolonged_in_a_full_set(net: Net, backend: str) -> None:
     sources = _sources(4, 3)
     with small(net, backend, capacity=3) as firewall:
-        for seconds, source in enumerate(sources, start=100):
-            firewall.ban(Ban(source, seconds))
+        for seconds, each in enumerate(sources, start=100):
+            firewall.ban(Ban(each, seconds))
 
         firewall.ban(Ban(sources[2], HOUR))
 
@@ -380,14 +381,14 @@ def test_restoring_more_than_there_is_room_for_leaves_out_whoever_expires_first(
     sources = _sources(4, 6)
     with small(net, backend, capacity=4) as firewall:
         for _ in range(2):  # the second time into sets that are full
-            left_out = firewall.restore(Ban(source, 100.0 + i) for i, source in enumerate(sources))
+            left_out = firewall.restore(Ban(each, 100.0 + i) for i, each in enumerate(sources))
 
             assert {ban.source for ban in left_out} == set(sources[:2])
             assert {ban.source for ban in firewall.standing()} == set(sources[2:])
 
 
 def test_a_hundred_thousand_bans_are_in_force_after_a_cold_start(net: Net, backend: str) -> None:
-    bans = [Ban(IPv4Address(0x0B000000 + i), HOUR + i % 100) for i in range(80_000)]
+    bans = [Ban(IPv4Network(0x0B000000 + i), HOUR + i % 100) for i in range(80_000)]
     bans += [Ban(IPv6Network(((0x20010DB9 << 96) + (i << 64), 64)), HOUR) for i in range(20_000)]
     with net.host.entered():
         firewall = open_firewall(backend)
@@ -493,9 +494,9 @@ def flood(net: Net, port: int) -> Iterator[Callable[[], int]]:
         sender.join()
 
 
-def _sources(family: int, number: int) -> list[IPv4Address | IPv6Network]:
+def _sources(family: int, number: int) -> list[Source]:
     texts = [f"192.0.2.{i + 1}" if family == 4 else f"2001:db8:9:{i + 1}::1" for i in range(number)]
-    return [source_of(ip_address(text)) for text in texts]
+    return [source(text) for text in texts]
 
 
 def _another(firewall: Firewall) -> Firewall:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,20 @@ import pytest
 
 from lab.containers import Container, Containers
 from lab.engine import PrivateEngine
-from lab.mailhost import EVIL, FENCE, GOOD, HOST, OWN_PORT, PUBLISHED, SAME_PORT, connect, evil, lacking, open_firewall
+from lab.mailhost import (
+    EVIL,
+    FENCE,
+    GOOD,
+    HOST,
+    OWN_PORT,
+    PUBLISHED,
+    SAME_PORT,
+    connect,
+    evil,
+    lacking,
+    open_firewall,
+    source,
+)
 from lab.network import Client, Echo, Namespace, NewNamespace, eventually, reaches
 from logban.firewall import Ban, Firewall
 
@@ -125,7 +137,7 @@ def test_a_container_still_sends_mail_to_a_banned_host(dock: Dock, firewall: Fir
 
 
 def test_a_proxy_still_reaches_the_container_behind_it_even_if_it_was_banned(dock: Dock, firewall: Firewall) -> None:
-    firewall.ban(Ban(IPv4Address(address_of(dock.proxy)), HOUR))
+    firewall.ban(Ban(source(address_of(dock.proxy)), HOUR))
 
     with dock.serving():
         assert reaches(network_of(dock.proxy), "0.0.0.0", address_of(dock.mail), SAME_PORT)
