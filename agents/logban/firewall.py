@@ -66,12 +66,16 @@ class Check:
 class Firewall(Protocol):
     """Rules of our own, and sets of banned sources that the kernel empties by its own clock.
 
-    One thread uses one firewall. Every method but `close` raises FirewallError.
+    One thread uses one firewall. Call `guard` or `adopt` first. Every method but `close` raises FirewallError, also for
+    a ban whose fence is not among those named.
     """
 
     @property
     def name(self) -> str:
         """The back end as settings and metrics call it: iptables, nftables or none."""
+
+    def adopt(self, fences: Sequence[Fence]) -> None:
+        """Work with what another process installed for these fences, as a command beside the agent does."""
 
     def guard(self, fences: Sequence[Fence]) -> None:
         """Install rules and sets for these fences, or bring what is there to this state, in one step for the kernel.
@@ -130,6 +134,9 @@ class NoFirewall:
     """Bans nobody: for a host whose firewall is not ours to touch, and for looking before leaping."""
 
     name = "none"
+
+    def adopt(self, fences: Sequence[Fence]) -> None:
+        """Expect nothing."""
 
     def guard(self, fences: Sequence[Fence]) -> None:
         """Install nothing."""

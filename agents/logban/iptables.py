@@ -115,6 +115,10 @@ class Iptables:
         self._installed: dict[Family, tuple[str, ...]] = {}
         self._generation = 0  # of nf_tables, when our rules were last seen in it as they were installed
 
+    def adopt(self, fences: Sequence[Fence]) -> None:
+        """See Firewall."""
+        self._sets.adopt(fences)
+
     def guard(self, fences: Sequence[Fence]) -> None:
         """See Firewall."""
         self._sets.adopt(fences)

@@ -70,6 +70,10 @@ class Nftables:
         self._installed: tuple[bytes, ...] = ()
         self._generation = 0  # when the kernel was last seen to hold what was installed
 
+    def adopt(self, fences: Sequence[Fence]) -> None:
+        """See Firewall."""
+        self._sets.adopt(fences)
+
     def guard(self, fences: Sequence[Fence]) -> None:
         """See Firewall."""
         self._sets.adopt(fences)

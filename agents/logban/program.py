@@ -7,6 +7,7 @@ from logban.firewall import FirewallError
 Command = tuple[str, ...]
 
 _TIMEOUT_SECONDS = 60.0
+_REASON_LENGTH = 500  # nft repeats the line it stumbled over, and that may be a set of a million elements
 
 
 class ProgramError(FirewallError):
@@ -29,5 +30,5 @@ def run(command: Command, stdin: str = "") -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProgramError(command, str(error)) from error
     if done.returncode:
-        raise ProgramError(command, done.stderr.strip() or f"exit status {done.returncode}")
+        raise ProgramError(command, done.stderr.strip()[:_REASON_LENGTH] or f"exit status {done.returncode}")
     return done.stdout

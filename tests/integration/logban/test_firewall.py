@@ -184,6 +184,19 @@ def test_bans_outlive_the_process_that_made_them(firewall: Firewall, net: Net) -
     successor.close()
 
 
+def test_a_command_beside_the_agent_works_with_what_the_agent_installed(firewall: Firewall, net: Net) -> None:
+    firewall.ban(Ban(evil(4), HOUR))
+    beside = _another(firewall)
+    beside.adopt([FENCE])
+
+    assert [ban.source for ban in beside.standing()] == [evil(4)]
+    assert beside.unban(evil(4))
+
+    assert reaches(net.internet, EVIL[4], HOST[4], PUBLISHED)
+    assert firewall.check()
+    beside.close()
+
+
 # Who else changes rules
 
 
