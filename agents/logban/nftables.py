@@ -4,12 +4,11 @@
 address, so that a plain hash can hold it: a set with intervals takes a second for one change at 100,000 elements.
 """
 
-import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from logban import nftset
-from logban.bansets import BanSets, Contents
+from logban.bansets import BanSets
 from logban.firewall import (
     CAPACITY,
     FAMILIES,
@@ -21,9 +20,8 @@ from logban.firewall import (
     by_set,
     port_ranges,
     set_name,
-    unpacked,
 )
-from logban.netlink import Connection, NetlinkError
+from logban.netlink import Connection
 from logban.nftset import INET, NfTable
 from logban.program import Command, ProgramError, run
 
@@ -36,14 +34,13 @@ _KEY_LENGTHS: Final[dict[Family, int]] = {4: 4, 6: 16}
 _SOURCES: Final[dict[Family, str]] = {4: "ip saddr", 6: "ip6 saddr & ffff:ffff:ffff:ffff::"}
 
 
-def ruleset(fences: Sequence[Fence], capacity: int, gone: Iterable[str] = (), contents: Contents | None = None) -> str:
+def ruleset(fences: Sequence[Fence], capacity: int, gone: Iterable[str] = (), *, anew: bool = False) -> str:
     """Write what makes our table what it should be, in one transaction.
 
-    Sets keep what they hold and those called *gone* are removed; given *contents*, the table is made anew with these
-    elements instead.
+    Sets keep what they hold and those called *gone* are removed; made *anew*, the table starts with empty sets.
     """
     lines = [f"add table inet {TABLE}"]
-    if contents is not None:
+    if anew:
         lines += [f"delete table inet {TABLE}", f"add table inet {TABLE}"]
     lines.append(f"add chain inet {TABLE} prerouting {{ type filter hook prerouting priority raw; policy accept; }}")
     lines.append(f"flush chain inet {TABLE} prerouting")
@@ -51,8 +48,6 @@ def ruleset(fences: Sequence[Fence], capacity: int, gone: Iterable[str] = (), co
     for fence in fences:
         lines += [_set(set_name(fence.name, family), family, capacity) for family in FAMILIES]
         lines += _rules(fence)
-    for name, elements in (contents or {}).items():
-        lines += _elements(name, elements)
     return "\n".join(lines) + "\n"
 
 
@@ -77,26 +72,20 @@ class Nftables:
     def guard(self, fences: Sequence[Fence]) -> None:
         """See Firewall."""
         self._sets.adopt(fences)
-        there, wanted = self._table.sets(), self._sets.names
+        there = self._table.sets()
+        wanted = {name: (_KEY_LENGTHS[family], self._capacity) for name, family in self._sets.names.items()}
+        if any(there[name] != wanted[name] for name in there.keys() & wanted.keys()):
+            self._load(anew=True)  # older kernels do not change the size of a set, and do not say so
+            return
         try:
-            if any(there[name] != _KEY_LENGTHS[wanted[name]] for name in there.keys() & wanted.keys()):
-                self._load({})
-            else:
-                self._load(None, gone=sorted(there.keys() - wanted.keys()))
+            self._load(gone=sorted(there.keys() - wanted.keys()))
         except ProgramError:  # something of our names is not ours, a chain on another hook perhaps
-            self._load({})
+            self._load(anew=True)
 
     def restore(self, bans: Iterable[Ban]) -> tuple[Ban, ...]:
         """See Firewall."""
         contents, left_out = by_set(bans, self._sets.names, self._capacity)
-        try:
-            self._table.replace(contents)
-        except NetlinkError as error:
-            # Until it commits the kernel counts the old elements with the new, and a set more than half full is full.
-            # A table made anew has empty sets. The same heals a set that someone took away since.
-            if error.code not in (errno.ENFILE, errno.ENOENT):
-                raise
-            self._load(contents)
+        self._table.replace(contents)
         self._sets.refilled()
         return left_out
 
@@ -142,8 +131,8 @@ class Nftables:
         """See Firewall."""
         self._kernel.close()
 
-    def _load(self, contents: Contents | None, gone: Iterable[str] = ()) -> None:
-        run(LOAD, ruleset(self._sets.fences, self._capacity, gone, contents))
+    def _load(self, gone: Iterable[str] = (), *, anew: bool = False) -> None:
+        run(LOAD, ruleset(self._sets.fences, self._capacity, gone, anew=anew))
         self._installed = self._table.handles()
         self._generation = 0
 
@@ -160,9 +149,3 @@ def _rules(fence: Fence) -> Iterator[str]:
         for family, source in _SOURCES.items():
             match = f"{protocol} dport {{ {listed} }} {source} @{set_name(fence.name, family)} fib daddr type local"
             yield f"add rule inet {TABLE} prerouting {match} drop"
-
-
-def _elements(name: str, elements: Mapping[bytes, int]) -> Iterator[str]:
-    if elements:
-        listed = ", ".join(f"{unpacked(key).network_address} timeout {seconds}s" for key, seconds in elements.items())
-        yield f"add element inet {TABLE} {name} {{ {listed} }}"

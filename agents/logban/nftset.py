@@ -37,6 +37,7 @@ _KEY: Final = 1
 _TIMEOUT: Final = 4
 _EXPIRES_IN: Final = 5
 _SET_KEY_LENGTH: Final = 5
+_SET_DESCRIPTION: Final = 9
 _SET_COUNT: Final = 20  # since Linux 6.16 or so
 _SET_FLAGS: Final = 3
 _FLAG_TIMEOUT: Final = 0x10
@@ -90,13 +91,15 @@ class NfTable:
         sets = [f.get(2, b"") + f.get(16, b"") for f in self._sets()]
         return (found.get(4, b"") + found.get(2, b""), *sorted(chains), *rules, *sorted(sets))
 
-    def sets(self) -> dict[str, int]:
-        """Named sets with timeouts, and the length of their keys."""
-        lengths = {}
+    def sets(self) -> dict[str, tuple[int, int]]:
+        """Tell the length of the keys and the size of each named set with timeouts."""
+        found = {}
         for fields in self._sets():
             if int.from_bytes(fields.get(_SET_FLAGS, b""), "big") == _FLAG_TIMEOUT:
-                lengths[fields[2].rstrip(b"\0").decode()] = int.from_bytes(fields.get(_SET_KEY_LENGTH, b""), "big")
-        return lengths
+                length = int.from_bytes(fields.get(_SET_KEY_LENGTH, b""), "big")
+                size = dict(attributes(fields.get(_SET_DESCRIPTION, b""))).get(1, b"")
+                found[fields[2].rstrip(b"\0").decode()] = length, int.from_bytes(size, "big")
+        return found
 
     def add(self, name: str, key: bytes, seconds: int) -> None:
         """Add an element, or give it this time if it is there. Raises SetFull."""
@@ -160,7 +163,7 @@ class NfTable:
         chains = [f for f in self._list(_GET_CHAIN) if f.get(_CHAIN_TABLE) == _c_string(self._table)]
         if self._get(_GET_TABLE, text(1, self._table)) is None or not all(map(_is_bare, chains)):
             return False
-        if any(self._rules()) or any(self._sets()):
+        if any(self._sets()):
             return False
         named = [text(1, self._table) + attribute(_CHAIN_NAME, f[_CHAIN_NAME]) for f in chains]
         # The kernel refuses to delete a chain with a rule in it, should someone have added one since.

@@ -1,11 +1,13 @@
 """Both back ends on the real kernel: who is kept out, who is not, and what survives whom."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 
@@ -30,6 +32,7 @@ from lab.mailhost import (
 from lab.network import Client, Echo, Namespace, NewNamespace, eventually, reaches
 from logban.backends import choose, sweep
 from logban.firewall import Ban, Fence, Firewall, FirewallError, Source, reconcile
+from logban.host import own_addresses
 from logban.iptables import Iptables
 from logban.nftables import Nftables
 
@@ -149,6 +152,7 @@ def test_a_fence_of_its_own_keeps_out_of_its_own_ports_only(firewall: Firewall, 
     assert [ban.fence for ban in firewall.standing()] == ["mail-auth"]
     firewall.guard([FENCE])
     assert reaches(net.internet, EVIL[4], HOST[4], UNGUARDED)
+    assert "mail-auth" not in net.host.run("nft", "list", "sets") + net.host.run("ipset", "list", "-n")
     with pytest.raises(FirewallError, match="mail-auth"):
         firewall.ban(Ban(evil(4), HOUR, fence="mail-auth"))
 
@@ -364,6 +368,19 @@ def test_no_packet_slips_through_while_sets_are_restored(firewall: Firewall, net
         assert server.datagrams == heard
 
 
+def test_another_capacity_is_taken_up_by_what_is_installed_already(net: Net, backend: str) -> None:
+    with small(net, backend, capacity=2) as installed, net.host.entered():
+        installed.restore([Ban(each, HOUR) for each in _sources(4, 2)])
+        roomier = open_firewall(backend, capacity=4)
+
+        roomier.guard([FENCE])
+        roomier.restore([Ban(each, HOUR) for each in _sources(4, 3)])
+
+        assert roomier.ban(Ban(_sources(4, 4)[3], HOUR)) == ()
+        assert len(roomier.ban(Ban(evil(4), HOUR))) == 1
+        roomier.close()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_full_set_lets_go_whoever_expires_first(net: Net, backend: str, family: int) -> None:
     sources = _sources(family, 8)
@@ -473,6 +490,37 @@ def test_sweeping_with_nothing_kept_removes_every_back_end(net: Net) -> None:
         sweep()
 
     assert _everything(net.host) == before
+
+
+BAN_ONE = """
+import sys
+from ipaddress import IPv4Network
+from lab.mailhost import FENCE, open_firewall
+from logban.firewall import Ban
+firewall = open_firewall(sys.argv[1])
+firewall.guard([FENCE])
+firewall.restore([Ban(IPv4Network("192.0.2.1"), 60.0)])
+print(firewall.count()[4])
+firewall.uninstall()
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "capabilities"), [("nftables", "+net_admin"), ("iptables-nft", "+net_admin,+net_raw")]
+)
+def test_a_back_end_needs_no_other_capability(net: Net, backend: str, capabilities: str) -> None:
+    contained = ("setpriv", f"--bounding-set=-all,{capabilities}", "--inh-caps=-all", "--no-new-privs")
+    path = ("env", f"PYTHONPATH={os.pathsep.join(sys.path)}")
+
+    assert net.host.run(*contained, *path, sys.executable, "-c", BAN_ONE, backend).strip() == "1"
+
+
+def test_the_hosts_own_addresses_are_known(net: Net) -> None:
+    with net.host.entered():
+        own = own_addresses()
+
+    assert {ip_address(address) for address in HOST.values()} <= own
+    assert ip_address(EVIL[4]) not in own
 
 
 @contextmanager

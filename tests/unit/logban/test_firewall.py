@@ -96,10 +96,10 @@ def test_of_two_bans_of_one_source_the_longer_counts() -> None:
 
 
 def test_of_more_bans_than_fit_those_that_expire_first_are_left_out() -> None:
-    sets, left_out = by_set([Ban(ONE, 10.0, "m"), Ban(TWO, 20.0, "m")], ["logban4-m"], 1)
+    sets, left_out = by_set([Ban(ONE, 20.0, "m"), Ban(TWO, 10.0, "m")], ["logban4-m"], 1)
 
-    assert sets == {"logban4-m": {packed(TWO): 20}}
-    assert left_out == (Ban(ONE, 10, "m"),)
+    assert sets == {"logban4-m": {packed(ONE): 20}}
+    assert left_out == (Ban(TWO, 10, "m"),)
 
 
 def test_a_ban_for_a_fence_that_is_not_there_is_an_error() -> None:

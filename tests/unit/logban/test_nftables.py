@@ -35,9 +35,8 @@ def test_sets_stay_unless_they_are_named_as_gone() -> None:
     assert text.index("flush chain") < text.index("delete set inet logban logban4-old")
 
 
-def test_with_contents_the_table_is_made_anew_and_holds_them() -> None:
-    contents = {"logban4": {bytes([192, 0, 2, 1]): 60}, "logban6": {}}
-    lines = ruleset([MAIL], 1, contents=contents).splitlines()
+def test_made_anew_the_table_goes_and_comes_in_the_same_transaction() -> None:
+    lines = ruleset([MAIL], 1, anew=True).splitlines()
 
     assert lines[:3] == ["add table inet logban", "delete table inet logban", "add table inet logban"]
-    assert lines[-1] == "add element inet logban logban4 { 192.0.2.1 timeout 60s }"
+    assert lines[3:] == ruleset([MAIL], 1).splitlines()[1:]
