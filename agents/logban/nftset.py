@@ -158,21 +158,21 @@ class NfTable:
                 return int.from_bytes(fields[_SET_COUNT], "big")
         return sum(1 for _ in self._items(name))
 
-    def delete_if_bare(self) -> bool:
-        """Remove a table that holds nothing but base chains that accept everything. Whether it did."""
+    def delete_if_bare(self) -> None:
+        """Remove a table that holds nothing but base chains that accept everything."""
         chains = [f for f in self._list(_GET_CHAIN) if f.get(_CHAIN_TABLE) == _c_string(self._table)]
-        if self._get(_GET_TABLE, text(1, self._table)) is None or not all(map(_is_bare, chains)):
-            return False
-        if any(self._sets()):
-            return False
-        named = [text(1, self._table) + attribute(_CHAIN_NAME, f[_CHAIN_NAME]) for f in chains]
-        # The kernel refuses to delete a chain with a rule in it, should someone have added one since.
+        if self._get(_GET_TABLE, text(1, self._table)) is None or any(self._sets()) or not all(map(_is_bare, chains)):
+            return
+        table = text(1, self._table)
         removals = [
-            *(_message(_DELETE_CHAIN, self._number, name) for name in named),
-            _message(_DELETE_TABLE, self._number, text(1, self._table)),
+            *(_message(_DELETE_CHAIN, self._number, table, attribute(_CHAIN_NAME, f[_CHAIN_NAME])) for f in chains),
+            _message(_DELETE_TABLE, self._number, table),
         ]
-        self._kernel.transaction(_SUBSYSTEM, removals)
-        return True
+        try:
+            self._kernel.transaction(_SUBSYSTEM, removals)
+        except NetlinkError as error:
+            if error.code != errno.EBUSY:  # somebody has put a rule into one of the chains since
+                raise
 
     def _elements(self, command: int, name: str, *items: bytes, flags: int = 0) -> Message:
         where = text(_ELEMENTS_TABLE, self._table) + text(_ELEMENTS_SET, name)

@@ -187,6 +187,33 @@ def test_the_generation_and_the_handles_tell_of_every_change_but_elements(beside
     assert table.handles() in seen
 
 
+@pytest.mark.parametrize("beside", ["nft"], indirect=True)
+@pytest.mark.parametrize("content", ["", "chain c { type filter hook prerouting priority raw; policy accept; }"])
+def test_a_table_goes_if_nobody_would_miss_it(beside: Beside, content: str) -> None:
+    assert "table ip raw" not in tables_after_cleaning(beside, content)
+
+
+@pytest.mark.parametrize("beside", ["nft"], indirect=True)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "chain c { type filter hook prerouting priority raw; policy drop; }",
+        "chain c { type filter hook prerouting priority raw; policy accept; tcp dport 9 drop; }",
+        "chain c { }",
+        "set s { type ipv4_addr; }",
+    ],
+)
+def test_a_table_stays_if_somebody_might_miss_it(beside: Beside, content: str) -> None:
+    assert "table ip raw" in tables_after_cleaning(beside, content)
+
+
+def tables_after_cleaning(beside: Beside, content: str) -> str:
+    beside.namespace.run("nft", "-f", "-", stdin=f"table ip raw {{\n{content}\n}}\n")
+    with closing(Connection()) as kernel:
+        NfTable(kernel, nftset.IPV4, "raw").delete_if_bare()
+    return beside.namespace.run("nft", "list", "tables")
+
+
 def test_a_refusal_leaves_the_connection_usable(beside: Beside) -> None:
     with closing(Connection()) as kernel:
         for _ in range(3):
