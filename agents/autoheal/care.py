@@ -1,0 +1,256 @@
+"""Heals from the intent to the outcome: the call, its answer, the verdict, and what is remembered of them."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from autoheal import evidence, notices, policy
+from autoheal.hands import Answered, LogFetched, Order
+from autoheal.health import Examination
+from autoheal.policy import Attempt, Past
+from autoheal.tools import Tools
+from autoheal.treatment import Treatment, verdict, verdict_seconds
+from autoheal.world import Known
+from sidecarkit.errors import ContainerGone, EngineUnavailable
+
+ANSWER_LOST_SECONDS = 30.0
+
+
+class Care:
+    """All heals that have begun and not ended. *settled* is told of each outcome."""
+
+    def __init__(self, tools: Tools, settled: Callable[[Treatment, str], None]) -> None:
+        self._tools, self._settled = tools, settled
+        self._world, self._ledger, self._log = tools.world, tools.ledger, tools.log
+        self.treatments: dict[str, Treatment] = {}
+        self.pasts: dict[str, Past] = tools.ledger.pasts()
+        self.action_seconds = tools.ledger.stop_seconds()
+
+    def past(self, container: str) -> Past:
+        return self.pasts.get(container, Past())
+
+    def in_flight(self) -> list[Treatment]:
+        return [treatment for treatment in self.treatments.values() if treatment.in_flight]
+
+    def awaits_stop(self, container: str) -> bool:
+        """Say whether a stop signal to *container* heard now comes from an action of ours."""
+        treatment = self.treatments.get(container)
+        return treatment is not None and treatment.in_flight and not treatment.started
+
+    # Beginning
+
+    def begin(self, known: Known, examination: Examination, reason: str, sick_at: float, attempt: int) -> None:
+        """Store the intent and what is known from before, then act. Nothing here waits for the engine."""
+        config, wishes, container = self._tools.config, self._world.wishes(known), examination.container
+        action = "restart" if reason == policy.FOLLOWS else wishes.action
+        now = self._tools.clock()
+        facts = {"action": action, "attempt": attempt, "sick_at": sick_at, "called_at": now}
+        record = self.write(known, "heal", reason, **facts, **evidence.of(examination))
+        self.treatments[known.id] = Treatment(
+            record, known.id, reason, attempt, action, sick_at, now, container, evidence.last_output(examination)
+        )
+        order = Order(record, known.id, action, wishes.stop_seconds, container.stop_seconds)
+        self._tools.hands.act(order)
+        if config.evidence_lines:
+            self._tools.hands.fetch_log(record, examination, config.evidence_lines, now)
+        if reason != policy.FOLLOWS:
+            past = self.past(known.id)
+            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(attempt, sick_at, now)))
+        name = known.subject.service or known.name
+        self._tools.metrics.last_heal.labels(name).set(now)
+        self._log.info("heal_begun", container=known.name, record=record, action=action, reason=reason, attempt=attempt)
+
+    def write(self, known: Known, decision: str, reason: str, **facts: Any) -> int:
+        """Record a decision. A disk that is full must not keep a container sick: then the record is 0."""
+        try:
+            return self._ledger.record(known.subject, decision, reason, decided_at=self._tools.clock(), **facts)
+        except sqlite3.OperationalError as error:
+            self._log.error("record_not_written", container=known.name, decision=decision, reason=str(error))
+            self._tools.metrics.errors.labels("state").inc()
+            return 0
+
+    def amend(self, record: int, **facts: Any) -> None:
+        try:
+            self._ledger.amend(record, **facts)
+        except sqlite3.OperationalError as error:
+            self._log.error("record_not_written", record=record, reason=str(error))
+            self._tools.metrics.errors.labels("state").inc()
+
+    def log_fetched(self, message: LogFetched) -> None:
+        if message.lines is None:
+            self.amend(message.record, log_lines=[f"(not available: {message.error})"])
+        else:
+            self.amend(message.record, log_lines=evidence.log_lines(message.lines, message.environment))
+
+    # The engine's answer
+
+    def answered(self, message: Answered, now: float) -> None:
+        order, error = message.order, message.error
+        detail = str(error) if error else None
+        self.amend(order.record, answered_at=message.at, http_status=message.status, detail=detail)
+        treatment = self.treatments.get(order.container)
+        if treatment is None or treatment.record != order.record:
+            return  # its outcome was known before the answer
+        treatment.answered_at = message.at
+        if error is None:
+            self._performed(treatment, order)
+        elif isinstance(error, ContainerGone):
+            self.settle(treatment, policy.VANISHED, now)
+        elif isinstance(error, EngineUnavailable):
+            self._answer_lost(treatment, str(error), now)
+        else:
+            self.settle(treatment, policy.REFUSED, now, detail=detail)
+
+    def _performed(self, treatment: Treatment, order: Order) -> None:
+        at = treatment.answered_at or treatment.called_at
+        self.action_seconds[treatment.id] = at - treatment.called_at
+        treatment.deadline = at + verdict_seconds(treatment.container)
+        self._log.info(
+            "action_performed",
+            container=treatment.container.name,
+            record=treatment.record,
+            action=order.action,
+            seconds=round(at - treatment.called_at, 3),
+        )
+        if order.action == "restart":
+            self._tools.script.run(treatment.container, order.stop_seconds)
+        else:
+            self.settle(treatment, policy.STOPPED, at)
+
+    def _answer_lost(self, treatment: Treatment, reason: str, now: float) -> None:
+        treatment.uncertain = not treatment.started
+        wait = ANSWER_LOST_SECONDS if treatment.uncertain else verdict_seconds(treatment.container)
+        treatment.deadline = now + wait
+        self._log.warning("answer_lost", container=treatment.container.name, record=treatment.record, reason=reason)
+
+    # Verdicts
+
+    def started(self, container: str, at: float) -> bool:
+        """Note a start; returns whether it was ours."""
+        treatment = self.treatments.get(container)
+        if treatment is None or at < treatment.called_at:
+            return False
+        treatment.started = True
+        return True
+
+    def heard(self, container: str, outcome: str, at: float) -> bool:
+        """Judge by an event; returns False when it belongs to the old life: probes run during a stop, too."""
+        treatment = self.treatments.get(container)
+        if treatment is None:
+            return True
+        if not treatment.acted or at <= treatment.called_at:
+            return False
+        self.settle(treatment, outcome, at)
+        return True
+
+    def examined(self, examination: Examination, now: float) -> bool:
+        """Judge by an inspection; returns whether the container is sick again."""
+        treatment = self.treatments.get(examination.container.id)
+        if treatment is None or examination.at <= treatment.called_at:
+            return False
+        condition = examination.condition
+        overdue = treatment.deadline is not None and now >= treatment.deadline
+        if condition.started_at <= treatment.called_at - 0.05:
+            if treatment.uncertain and overdue:
+                self.settle(treatment, policy.REFUSED, now, detail="the engine did not answer")
+                return True
+            return False
+        if treatment.uncertain:
+            treatment.uncertain, treatment.started = False, True
+            treatment.deadline = now + verdict_seconds(treatment.container)
+        outcome = verdict(condition, overdue=overdue) if treatment.acted else None
+        if outcome is None:
+            return False
+        self.settle(treatment, outcome, condition.probes[-1].end if condition.probes else now)
+        return outcome == policy.STILL_FAILING
+
+    def overdue(self, now: float) -> list[str]:
+        """List whose verdict is due, to be inspected."""
+        return [t.id for t in self.treatments.values() if t.deadline is not None and now >= t.deadline]
+
+    def settle(self, treatment: Treatment, outcome: str, at: float, *, detail: str | None = None) -> None:
+        """Close a heal: record, budget, figures, people."""
+        self.treatments.pop(treatment.id, None)
+        seconds = max(0.0, at - treatment.called_at) if outcome == policy.RECOVERED else None
+        facts = {"outcome": outcome, "outcome_at": at, "seconds_to_healthy": seconds}
+        self.amend(treatment.record, **facts, **({"detail": detail} if detail else {}))
+        self._log.info(
+            "heal_ended",
+            container=treatment.container.name,
+            record=treatment.record,
+            outcome=outcome,
+            seconds_to_healthy=None if seconds is None else round(seconds, 3),
+            detail=detail,
+        )
+        self._remember(treatment, outcome, at)
+        if known := self._world.containers.get(treatment.id):
+            result = "failed" if outcome in policy.FAILURES else "ok"
+            self._tools.metrics.heals.labels(known.subject.service or known.name, result).inc()
+            limit = self._world.wishes(known).max_restarts
+            notice = notices.outcome(known.subject, treatment, outcome, seconds, limit, detail)
+            self._tools.notifier.tell(notice)
+        self._settled(treatment, outcome)
+
+    def _remember(self, treatment: Treatment, outcome: str, at: float) -> None:
+        past = self.pasts.get(treatment.id)
+        if past and treatment.reason != policy.FOLLOWS:
+            closed = tuple(
+                replace(made, ended_at=at, outcome=outcome) if made.called_at == treatment.called_at else made
+                for made in past.attempts
+            )
+            self.pasts[treatment.id] = replace(past, attempts=closed)
+
+    # Budgets
+
+    def give_up(self, known: Known, failed: int, output: str, now: float) -> None:
+        self.pasts[known.id] = replace(self.past(known.id), given_up_at=now)
+        self.write(known, "give_up", policy.UNHEALTHY, detail=f"{failed} failed heals")
+        self._ledger.stand(known.subject, self.pasts[known.id])
+        self._log.error("container_given_up", container=known.name, failed=failed)
+        self._tools.notifier.tell(notices.given_up(known.subject, failed, output))
+
+    def forgive(self, known: Known, at: float) -> None:
+        """Forget what was done for a container: it is healthy again, or was restarted by hand."""
+        past = self.past(known.id)
+        if past.attempts or past.given_up_at is not None:
+            self.pasts[known.id] = Past(past.attempts, cleared_at=at)
+            self._ledger.stand(known.subject, self.pasts[known.id])
+            self._log.info("budget_restored", container=known.name)
+
+    # Taking over
+
+    def adopt(self, now: float) -> None:
+        """Take over the heals that a former autoheal left open: each is resolved or watched to its end."""
+        for row in self._ledger.open_heals():
+            known = self._world.containers.get(row["container_id"])
+            if known is None:
+                self.amend(row["id"], outcome=policy.VANISHED, outcome_at=now)
+            elif known.anatomy is not None and known.id not in self.treatments:
+                treatment = Treatment(
+                    row["id"],
+                    known.id,
+                    row["reason"],
+                    row["attempt"] or 1,
+                    row["action"],
+                    row["sick_at"] or row["called_at"],
+                    row["called_at"],
+                    known.anatomy,
+                )
+                self.treatments[known.id] = treatment
+                self._resolve(treatment, known, now)
+
+    def _resolve(self, treatment: Treatment, known: Known, now: float) -> None:
+        if known.started_at > treatment.called_at:
+            treatment.started, treatment.answered_at = True, now
+            treatment.deadline = now + verdict_seconds(treatment.container)
+            self._tools.hands.examine(known.id)
+        elif treatment.action != "restart" and not known.running:
+            self.settle(treatment, policy.STOPPED, now)
+        elif known.killed_at >= treatment.called_at - 1.0:
+            # The engine is still at it: it finishes what it began.
+            treatment.answered_at, treatment.uncertain, known.stop_asked = now, True, False
+            treatment.deadline = now + max(treatment.container.stop_seconds, 0) + ANSWER_LOST_SECONDS
+        else:
+            self.settle(treatment, policy.REFUSED, now, detail="autoheal ended before the engine was asked")
+            self.pasts[known.id] = Past(cleared_at=now)  # it was not tried, so there is nothing to wait for
