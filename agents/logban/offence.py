@@ -1,0 +1,68 @@
+"""What a line of a log can tell: facts, one for each connection that deserves a word."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logban.address import Address
+
+# Only a probe or a hopelessly old client does these.
+STRONG_KINDS = ("legacy_tls", "plaintext_on_tls", "no_shared_cipher", "malformed")
+# Innocent clients do this too: it weighs only beside a strong offence of the same source.
+WEAK_KINDS = ("aborted",)
+KINDS = (*STRONG_KINDS, *WEAK_KINDS, "auth_failure")
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """One connection that did something a jail may count; *at* is the line's own time in seconds, or None."""
+
+    address: Address
+    kind: str
+    reason: str
+    filter: str
+    line: int
+    at: float | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A good login or an accepted mail of *address*: the opposite of an offence."""
+
+    address: Address
+    filter: str
+    line: int
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """*address* speaks for others: the log shows it as the sender of a PROXY header."""
+
+    address: Address
+    filter: str
+    line: int
+    at: float | None
+
+
+Event = Offence | Success | Proxy
+
+_EVIDENCE_CHARACTERS = 400
+_SECRETS = (
+    re.compile(r"(?i)\b(AUTH(?:ENTICATE)? +[A-Z0-9-]+ +)[A-Za-z0-9+/=]{4,}"),
+    re.compile(r"(?i)\b(PASS +)\S+"),
+    re.compile(r'(?i)\b(LOGIN +(?:"(?:[^"\\]|\\.)*"|\S+) +)(?:"(?:[^"\\]|\\.)*"|\S+)'),
+    re.compile(r"(?i)\b(pass(?:word|wd)?[\"']?[=:] *)(?:\"(?:[^\"\\]|\\.)*\"|\S+)"),
+)
+
+
+def evidence(line: bytes) -> str:
+    """*line* as it may be shown and stored: short, printable, without passwords."""
+    text = line[: 2 * _EVIDENCE_CHARACTERS].decode("utf-8", "replace")
+    for secret in _SECRETS:
+        text = secret.sub(r"\1***", text)
+    return "".join(character if character.isprintable() else "·" for character in text[:_EVIDENCE_CHARACTERS])
