@@ -24,7 +24,7 @@ _BUILT_IN = {
     # Optional: the time that some servers can be told to print, or that a collector put in front.
     "TIME": r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.,]+(?:Z|[+-][0-9]{2}:?[0-9]{2})? )?",
     # What OpenSSL calls an error, whichever version and file it comes from; only the reason is kept.
-    "OPENSSL": r"(?:[0-9A-Fa-f]+:)?error:[0-9A-Fa-f]{8}:SSL routines:[^:\n]*:(?P<reason>[^:()\"'\\\n]+)",
+    "OPENSSL": r"(?:[0-9A-Fa-f]+:)?error:[0-9A-Fa-f]{8}:SSL routines:[^:\n]*:(?P<reason>[^:,()\"'\\\n]+)",
 }
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z0-9_]*)>")
 _DEFAULT_ID = r"[0-9A-Za-z._-]{1,64}"

@@ -17,7 +17,7 @@ from logban.address import parse
 from logban.connections import Connection, Connections
 from logban.gate import Gate
 from logban.offence import Event, Offence, Proxy, Success, evidence
-from logban.rules import Block, Filter, Rule
+from logban.rules import Block, Filter, Rule, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -247,7 +247,7 @@ class Log:
         self._events.append(Success(address, rule.filter, self._number(start), _seconds(stamp)))
 
     def _offence(self, rule: Rule, match: re2._Match, line: bytes, start: int, stamp: bytes) -> None:
-        reason = match[rule.pattern.reason].decode("utf-8", "replace").strip() if rule.pattern.reason else rule.reason
+        reason = spoken(match[rule.pattern.reason].decode("utf-8", "replace").strip()) if rule.pattern.reason else rule.reason
         kind = rule.vocabulary.kind(reason) if rule.vocabulary is not None else rule.kind
         if kind is None:
             return

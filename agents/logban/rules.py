@@ -28,6 +28,11 @@ class RulesError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+def spoken(reason: str) -> str:
+    """Node's code for a reason (``ERR_SSL_NO_SHARED_CIPHER``) as OpenSSL says it; any other text as it is."""
+    return reason.removeprefix("ERR_SSL_").replace("_", " ").lower() if reason.startswith("ERR_SSL_") else reason
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """What kind of offence a reason text means."""
@@ -37,10 +42,9 @@ class Vocabulary:
 
     def kind(self, reason: str) -> str | None:
         """The kind that *reason* means; None for a reason that says nothing against the client."""
-        plain = reason.removeprefix("ERR_SSL_").replace("_", " ").lower() if reason.startswith("ERR_SSL_") else reason
-        if plain in self.exact:
-            return self.exact[plain]
-        return next((kind for beginning, kind in self.beginnings if plain.startswith(beginning)), None)
+        if reason in self.exact:
+            return self.exact[reason]
+        return next((kind for beginning, kind in self.beginnings if reason.startswith(beginning)), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
