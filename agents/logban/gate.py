@@ -24,9 +24,11 @@ class Gate(Generic[Item]):
         ordered = list(items)
         texts = sorted({text for text, _ in ordered}, key=lambda text: (-len(text), text))
         self._order = {id(item): place for place, (_, item) in enumerate(ordered)}
-        # A match may hide another text that overlaps it, so each match brings along whatever it could hide.
-        self._found_with = {
-            found: tuple(item for text, item in ordered if text in found or _overlap(found, text)) for found in texts
+        # The automaton goes on behind a match, so a match brings along what lies inside it or begins in it.
+        self._found_with = {found: tuple(item for text, item in ordered if text in found) for found in texts}
+        self._overlaps = {
+            found: tuple((cut, text) for text in texts for cut in range(1, len(found)) if text.startswith(found[cut:]))
+            for found in texts
         }
         self._automaton = compile_regex("|".join(_quote(text) for text in texts)) if texts else None
 
@@ -38,7 +40,11 @@ class Gate(Generic[Item]):
         items: Sequence[Item] = ()
         for hit in self._automaton.finditer(data, position):
             begin, stop = hit.span()
-            found = self._found_with[data[begin:stop]]
+            text = data[begin:stop]
+            found = self._found_with[text]
+            for cut, hidden in self._overlaps[text]:
+                if data.startswith(hidden, begin + cut):
+                    found = self._both(found, self._found_with[hidden])
             if begin < end:
                 if found is not items:
                     items = self._both(items, found)
@@ -56,11 +62,6 @@ class Gate(Generic[Item]):
     def _both(self, some: Sequence[Item], others: Sequence[Item]) -> Sequence[Item]:
         unique = {id(item): item for item in (*some, *others)}
         return sorted(unique.values(), key=lambda item: self._order[id(item)])
-
-
-def _overlap(found: bytes, text: bytes) -> bool:
-    """Whether *text* may begin inside *found* and end behind it."""
-    return any(text.startswith(found[cut:]) for cut in range(1, len(found)))
 
 
 def _quote(text: bytes) -> str:

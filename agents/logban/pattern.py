@@ -57,7 +57,8 @@ def compile_pattern(text: str, definitions: Mapping[str, str], literal: str | No
         raise PatternError("it must start with ^, so that text chosen by a client cannot pose as the server's")
     expanded = _expand(text, definitions)
     regex = compile_regex(expanded)
-    plain = literal.encode() if literal is not None else _longest_literal(text)
+    # Without the last blanks: then hardly any plain text begins where another one ends (see gate.py).
+    plain = (literal.encode() if literal is not None else _longest_literal(text)).rstrip()
     if len(plain) < SHORTEST_LITERAL:
         raise PatternError(
             f"it has no plain text of {SHORTEST_LITERAL} characters or more that every match holds; "
