@@ -1,0 +1,87 @@
+"""An agent's memory: a folder that one process owns, and an SQLite file in it that commands may read beside it."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from sidecarkit import logs
+from sidecarkit.errors import SettingsError, StateBusy
+
+BUSY_SECONDS = 5.0
+
+
+def prepare(folder: Path, variable: str) -> None:
+    """Make sure that *folder* exists and can be written, or raise SettingsError naming *variable*."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(
+            (f"{variable}='{folder}': expected a folder that can be written ({error.strerror})",)
+        ) from None
+
+
+def own(folder: Path) -> int:
+    """Become the only agent that works in *folder*, until the returned descriptor is closed. Raises StateBusy."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StateBusy(f"{folder}: another agent works with this state folder") from None
+    return descriptor
+
+
+def open_database(file: Path, schema: str, log: logs.Log) -> sqlite3.Connection:
+    """Open *file* in WAL mode and apply *schema* (of CREATE ... IF NOT EXISTS). A damaged file is set aside.
+
+    Commits reach the disk before they return (synchronous FULL): what was intended is known after a power cut.
+    """
+    try:
+        return _open(file, schema)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            raise
+        aside = _set_aside(file)
+        log.warning("state_set_aside", file=str(file), kept_as=str(aside), reason=str(error))
+        return _open(file, schema)
+
+
+def _open(file: Path, schema: str) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        _check(database)
+        database.executescript(schema)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection) -> None:
+    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
+def open_read_only(file: Path) -> sqlite3.Connection:
+    """Open an existing file for a command that only looks. Raises sqlite3.OperationalError when there is none."""
+    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    database.row_factory = sqlite3.Row
+    return database
+
+
+def _set_aside(file: Path) -> Path:
+    aside = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    for suffix in ("", "-wal", "-shm"):
+        part = file.with_name(file.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
