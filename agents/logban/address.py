@@ -33,6 +33,7 @@ def parse(text: bytes) -> Address | None:
     return address
 
 
+@lru_cache(maxsize=65_536)
 def source(address: Address) -> Network:
     """What is counted and banned as one: the IPv4 address itself, or the /64 of an IPv6 address."""
     if isinstance(address, IPv4Address):

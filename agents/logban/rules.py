@@ -11,21 +11,13 @@ import yaml
 
 from logban import schema
 from logban.pattern import Pattern, PatternError, compile_pattern
+from sidecarkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ROLES = ("opens", "renames", "closes", "proxied", "success", "offence")
 _DEFAULT_BLOCK_LINES = 64
-
-
-class RulesError(ValueError):
-    """All that is wrong with a document, one line each: file, place, what."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        """*problems* are whole sentences for the operator."""
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 def spoken(reason: str) -> str:
@@ -106,26 +98,26 @@ def vocabularies() -> Mapping[str, Vocabulary]:
 
 
 def read(name: str, text: str, origin: str) -> Filter:
-    """The filter *name* out of YAML *text*. Raises RulesError with all that is wrong in *origin*."""
+    """The filter *name* out of YAML *text*. Raises SettingsError with all that is wrong in *origin*."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RulesError([f"{origin}: {' '.join(str(error).split())}"]) from None
+        raise SettingsError((f"{origin}: {' '.join(str(error).split())}",)) from None
     return build(name, document, origin)
 
 
 def build(name: str, document: Any, origin: str) -> Filter:
-    """The filter *name* out of an already read *document*. Raises RulesError."""
+    """The filter *name* out of an already read *document*. Raises SettingsError."""
     problems = schema.errors(document, schema.load("filter"))
     if problems:
-        raise RulesError(f"{origin}: {problem}" for problem in problems)
+        raise SettingsError(tuple(f"{origin}: {problem}" for problem in problems))
     builder = _Builder(name, document)
     rules = tuple(builder.rules(document.get("patterns", []), "patterns"))
     blocks = tuple(builder.blocks(document.get("blocks", [])))
     if not builder.problems:
         builder.check_names((*rules, *(rule for block in blocks for rule in block.rules)))
     if builder.problems:
-        raise RulesError(f"{origin}: {problem}" for problem in builder.problems)
+        raise SettingsError(tuple(f"{origin}: {problem}" for problem in builder.problems))
     return Filter(
         name,
         document["about"].strip(),
