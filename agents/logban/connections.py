@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from logban.address import parse
 
 if TYPE_CHECKING:
     from logban.address import Address
     from logban.rules import Rule
 
-# Of the connections of one container: many more than a mail server holds open, a few megabytes at most.
-MOST_CONNECTIONS = 65_536
+# Of one log. An offence follows soon upon the first line of its connection, so the oldest can go first.
+MOST_OPENED = 16_384
+MOST_KNOWN = 16_384
+MOST_WAITING = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """An offence without a culprit: its connection's address is still to come."""
+
+    rule: Rule
+    kind: str
+    reason: str
+    line: int
+    at: float | None
+    text: bytes
 
 
 class Connection:
-    """One client's connection, from its first line to its last."""
+    """One client's connection that did something worth a word."""
 
-    __slots__ = ("address", "offended", "renamed", "succeeded", "waiting")
+    __slots__ = ("address", "offended", "renamed", "succeeded")
 
     def __init__(self, address: Address | None) -> None:
         """*address* is None while only an id is known."""
@@ -23,40 +40,54 @@ class Connection:
         self.renamed = False
         self.offended = False
         self.succeeded = False
-        # An offence whose address is still to come: rule, kind, reason, line, time and evidence.
-        self.waiting: tuple[Rule, str, str, int, float | None, str] | None = None
 
 
 class Connections:
-    """The connections of one server, by id. The oldest is forgotten when there are too many."""
+    """The connections of one server, by id.
 
-    __slots__ = ("_by_id", "_most", "forgotten", "seen")
+    Most of them never do anything: of those only the two texts of their first line are kept, unread.
+    """
 
-    def __init__(self, most: int = MOST_CONNECTIONS) -> None:
-        self._by_id: dict[bytes, Connection] = {}
-        self._most = most
+    __slots__ = ("_known", "_opened", "seen", "waiting")
+
+    def __init__(self) -> None:
+        self._opened: dict[bytes, bytes] = {}
+        self._known: dict[bytes, Connection] = {}
+        # Offences whose address is still to come, by connection.
+        self.waiting: dict[bytes, Suspicion] = {}
         self.seen = 0
-        self.forgotten: list[Connection] = []
+
+    def open(self, identity: bytes, address: bytes) -> None:
+        """A connection begins; an id that is used again (a process id, a counter) starts anew."""
+        self.seen += 1
+        self._known.pop(identity, None)
+        opened = self._opened
+        opened.pop(identity, None)
+        opened[identity] = address
+        if len(opened) > MOST_OPENED:
+            del opened[next(iter(opened))]
 
     def get(self, identity: bytes) -> Connection | None:
-        return self._by_id.get(identity)
+        """The connection with this id, if its first line or another one of it was seen."""
+        known = self._known.get(identity)
+        if known is not None:
+            return known
+        opened = self._opened.pop(identity, None)
+        return None if opened is None else self._know(identity, parse(opened))
 
-    def open(self, identity: bytes, address: Address | None) -> Connection:
-        """A new connection; an id that is used again (a process id, a counter) starts anew."""
-        earlier = self._by_id.pop(identity, None)
-        if earlier is not None and earlier.waiting is not None:
-            self.forgotten.append(earlier)
-        connection = self._by_id[identity] = Connection(address)
+    def add(self, identity: bytes, address: Address | None) -> Connection:
+        """A connection whose first line was not seen, or that turned out to be another than the known one."""
         self.seen += 1
-        if len(self._by_id) > self._most:
-            oldest = self._by_id.pop(next(iter(self._by_id)))
-            if oldest.waiting is not None:
-                self.forgotten.append(oldest)
-        return connection
+        return self._know(identity, address)
 
     def close(self, identity: bytes) -> None:
-        self._by_id.pop(identity, None)
+        """The connection ended; its id may come again."""
+        self._known.pop(identity, None)
+        self._opened.pop(identity, None)
 
-    def waiting(self) -> list[Connection]:
-        """The connections with an offence that nobody can be blamed for yet."""
-        return [connection for connection in self._by_id.values() if connection.waiting is not None]
+    def _know(self, identity: bytes, address: Address | None) -> Connection:
+        self._known.pop(identity, None)
+        connection = self._known[identity] = Connection(address)
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return connection

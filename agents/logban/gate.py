@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from logban.pattern import compile_regex
+from logban.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,47 +17,58 @@ Item = TypeVar("Item")
 
 
 class Gate(Generic[Item]):
-    """Knows which items may match a line, by the plain text each of them needs."""
+    """Knows which items may match a line: those of which it holds a plain text."""
 
-    def __init__(self, items: Iterable[tuple[bytes, Item]]) -> None:
-        """Each item comes with its plain text; their order is the order in which a line's items are given."""
+    def __init__(self, items: Iterable[tuple[Sequence[bytes], Item]]) -> None:
+        """Each item comes with its plain texts; their order is the order in which a line's items are given."""
         ordered = list(items)
-        texts = sorted({text for text, _ in ordered}, key=lambda text: (-len(text), text))
+        # Longest first: of texts that start at one place the automaton takes the first.
+        texts = sorted({text for own, _ in ordered for text in own}, key=lambda text: (-len(text), text))
         self._order = {id(item): place for place, (_, item) in enumerate(ordered)}
         # The automaton goes on behind a match, so a match brings along what lies inside it or begins in it.
-        self._found_with = {found: tuple(item for text, item in ordered if text in found) for found in texts}
+        self._found_with = {
+            found: tuple(item for own, item in ordered if any(text in found for text in own)) for found in texts
+        }
         self._overlaps = {
             found: tuple((cut, text) for text in texts for cut in range(1, len(found)) if text.startswith(found[cut:]))
             for found in texts
         }
-        self._automaton = compile_regex("|".join(_quote(text) for text in texts)) if texts else None
+        self._automaton = Expression("|".join(map(_quote, texts))) if texts else None
 
     def lines(self, data: bytes, position: int = 0) -> Iterator[tuple[int, int, Sequence[Item]]]:
         """Start, end (of its LF) and items of each line of *data* from *position* on that holds a plain text."""
         if self._automaton is None:
             return
+        search, found_with, overlaps = self._automaton.search, self._found_with, self._overlaps
         start, end = position, -1
         items: Sequence[Item] = ()
-        for hit in self._automaton.finditer(data, position):
-            begin, stop = hit.span()
+        hit = search(data, position)
+        while hit is not None:
+            begin, stop = hit[0]
             text = data[begin:stop]
-            found = self._found_with[text]
-            for cut, hidden in self._overlaps[text]:
-                if data.startswith(hidden, begin + cut):
-                    found = self._both(found, self._found_with[hidden])
+            found = found_with[text]
+            if overlaps[text]:
+                found = self._with_overlapping(found, data, begin, text)
             if begin < end:
                 if found is not items:
                     items = self._both(items, found)
-                continue
-            if end >= 0:
-                yield start, end, items
-            start = data.rfind(b"\n", position, begin) + 1 or position
-            end = data.find(b"\n", stop)
-            if end < 0:
-                end = len(data)
-            items = found
+            else:
+                if end >= 0:
+                    yield start, end, items
+                start = data.rfind(b"\n", position, begin) + 1 or position
+                end = data.find(b"\n", stop)
+                if end < 0:
+                    end = len(data)
+                items = found
+            hit = search(data, stop)
         if end >= 0:
             yield start, end, items
+
+    def _with_overlapping(self, found: Sequence[Item], data: bytes, begin: int, text: bytes) -> Sequence[Item]:
+        for cut, hidden in self._overlaps[text]:
+            if data.startswith(hidden, begin + cut):
+                found = self._both(found, self._found_with[hidden])
+        return found
 
     def _both(self, some: Sequence[Item], others: Sequence[Item]) -> Sequence[Item]:
         unique = {id(item): item for item in (*some, *others)}

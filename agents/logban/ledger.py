@@ -43,6 +43,7 @@ class Ledger:
         self.histories: dict[tuple[str, Network], History] = {}
         self.trusted: dict[Network, float] = {}
         self._changed: dict[tuple[str, Network], None] = {}
+        self._fixed: dict[Address, str | None] = {}
 
     def hear(self, event: Event, at: float, chance: Callable[[], float], jails: frozenset[str] | None = None) -> list[Ban]:
         """Take in *event*, which happened *at*; *jails* names those that the container is watched for, None all."""
@@ -63,7 +64,18 @@ class Ledger:
 
     def ignored(self, address: Address, at: float) -> str | None:
         """Why *address* would not be banned at that time, or None."""
-        return policy.ignored(address, self.protected, trusted=self.is_trusted(address, at))
+        if self.is_trusted(address, at):
+            return policy.ignored(address, self.protected, trusted=True)
+        if address not in self._fixed:
+            if len(self._fixed) >= MOST_SOURCES:
+                self._fixed.clear()
+            self._fixed[address] = policy.ignored(address, self.protected, trusted=False)
+        return self._fixed[address]
+
+    def protect(self, protected: Protected) -> None:
+        """Take over a changed set of protected addresses: a network was made, the host has a new address."""
+        self.protected = protected
+        self._fixed.clear()
 
     def is_trusted(self, address: Address, at: float) -> bool:
         since = self.trusted.get(source(address))
@@ -73,7 +85,7 @@ class Ledger:
         """The log showed *address* as the sender of a PROXY header: it is never banned from now on."""
         known = self.protected.proxies
         if len(known) < MOST_PROXIES and not any(address in network for network in known):
-            self.protected = replace(self.protected, proxies=(*known, _exactly(address)))
+            self.protect(replace(self.protected, proxies=(*known, _exactly(address))))
 
     def changes(self) -> list[tuple[str, Network, History | None]]:
         """Jail, source and history of all that changed since the last call; None for what is forgotten."""

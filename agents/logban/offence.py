@@ -14,6 +14,15 @@ STRONG_KINDS = ("legacy_tls", "plaintext_on_tls", "no_shared_cipher", "malformed
 # Innocent clients do this too: it weighs only beside a strong offence of the same source.
 WEAK_KINDS = ("aborted",)
 KINDS = (*STRONG_KINDS, *WEAK_KINDS, "auth_failure")
+# Of a line that is kept as evidence.
+EVIDENCE_BYTES = 400
+
+_SECRETS = (
+    re.compile(r"(?i)\b(AUTH(?:ENTICATE)? +[A-Z0-9-]+ +)[A-Za-z0-9+/=]{4,}"),
+    re.compile(r"(?i)\b(PASS +)\S+"),
+    re.compile(r'(?i)\b(LOGIN +(?:"(?:[^"\\]|\\.)*"|\S+) +)(?:"(?:[^"\\]|\\.)*"|\S+)'),
+    re.compile(r"(?i)\b(pass(?:word|wd)?[\"']?[=:] *)(?:\"(?:[^\"\\]|\\.)*\"|\S+)"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,15 @@ class Offence:
     filter: str
     line: int
     at: float | None
-    evidence: str
+    text: bytes
+
+    @property
+    def evidence(self) -> str:
+        """The line, or the block of lines, as it may be shown and stored: short, printable, without passwords."""
+        text = self.text.decode("utf-8", "replace")
+        for secret in _SECRETS:
+            text = secret.sub(r"\1***", text)
+        return "".join(character if character.isprintable() else "·" for character in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +67,3 @@ class Proxy:
 
 
 Event = Offence | Success | Proxy
-
-_EVIDENCE_CHARACTERS = 400
-_SECRETS = (
-    re.compile(r"(?i)\b(AUTH(?:ENTICATE)? +[A-Z0-9-]+ +)[A-Za-z0-9+/=]{4,}"),
-    re.compile(r"(?i)\b(PASS +)\S+"),
-    re.compile(r'(?i)\b(LOGIN +(?:"(?:[^"\\]|\\.)*"|\S+) +)(?:"(?:[^"\\]|\\.)*"|\S+)'),
-    re.compile(r"(?i)\b(pass(?:word|wd)?[\"']?[=:] *)(?:\"(?:[^\"\\]|\\.)*\"|\S+)"),
-)
-
-
-def evidence(line: bytes) -> str:
-    """*line* as it may be shown and stored: short, printable, without passwords."""
-    text = line[: 2 * _EVIDENCE_CHARACTERS].decode("utf-8", "replace")
-    for secret in _SECRETS:
-        text = secret.sub(r"\1***", text)
-    return "".join(character if character.isprintable() else "·" for character in text[:_EVIDENCE_CHARACTERS])

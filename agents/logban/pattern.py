@@ -7,13 +7,14 @@ gate (gate.py) looks for; a pattern is tried only on lines that hold it.
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import re2
+from logban.expression import Expression, ExpressionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # A gate text shorter than this occurs by chance in too many lines.
 SHORTEST_LITERAL = 4
@@ -29,6 +30,7 @@ _BUILT_IN = {
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z0-9_]*)>")
 _DEFAULT_ID = r"[0-9A-Za-z._-]{1,64}"
 _QUANTIFIED = re.compile(r"[*?]|\{0")
+_NO_LETTERS = string.punctuation.encode() + b" "
 _ESCAPED_PUNCTUATION = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -38,46 +40,39 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern. The three numbers are those of its groups, 0 where it has none."""
+    """A compiled pattern. A match holds one of the *literals*; the three numbers are groups, 0 where it has none."""
 
     text: str
-    literal: bytes
-    regex: re2._Regexp
+    literals: tuple[bytes, ...]
+    regex: Expression
     addr: int
     id: int
     reason: int
 
 
-def compile_pattern(text: str, definitions: Mapping[str, str], literal: str | None = None) -> Pattern:
+def compile_pattern(
+    text: str, definitions: Mapping[str, str], literals: Sequence[str] = (), *, gated: bool = True
+) -> Pattern:
     """Compile *text*, its placeholders replaced by *definitions* or the built-in ones.
 
+    *literals*: every match holds one of them; without, the longest plain text of the pattern is taken. One that is not
+    *gated* needs none: it is tried on blocks, which other patterns find.
     Every pattern starts at ``^``: an address or a kind is taken by position, so text a client chose cannot pose as one.
     """
     if not text.startswith("^"):
         raise PatternError("it must start with ^, so that text chosen by a client cannot pose as the server's")
-    expanded = _expand(text, definitions)
-    regex = compile_regex(expanded)
-    # Without the last blanks: then hardly any plain text begins where another one ends (see gate.py).
-    plain = (literal.encode() if literal is not None else _longest_literal(text)).rstrip()
-    if len(plain) < SHORTEST_LITERAL:
+    try:
+        regex = Expression(_expand(text, definitions))
+    except ExpressionError as error:
+        raise PatternError(str(error)) from None
+    # Without what follows the last letter or digit: then hardly any text begins where another one ends (see gate.py).
+    plain = tuple(each.rstrip(_NO_LETTERS) for each in (map(str.encode, literals) if literals else [_longest_literal(text)]))
+    if gated and min(map(len, plain)) < SHORTEST_LITERAL:
         raise PatternError(
             f"it has no plain text of {SHORTEST_LITERAL} characters or more that every match holds; "
             "say it in 'literal', or write one into the pattern"
         )
-    groups = regex.groupindex
-    return Pattern(text, plain, regex, *(groups.get(name, 0) for name in (b"addr", b"id", b"reason")))
-
-
-def compile_regex(text: str) -> re2._Regexp:
-    """Compile *text* for bytes of any encoding. Raises PatternError in RE2's own words."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    try:
-        return re2.compile(text.encode(), options)
-    except re2.error as error:
-        message = error.args[0]
-        raise PatternError(message.decode() if isinstance(message, bytes) else str(message)) from None
+    return Pattern(text, plain, regex, *(regex.names.get(name, 0) for name in ("addr", "id", "reason")))
 
 
 def _expand(text: str, definitions: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Recognition: blocks of a container's log in, facts about clients out.
 
-One path for all: the live reader hands over one line or a thousand, `logban test` a megabyte at a time. Nothing here
+One path for all: the live reader hands over one line or a thousand, `logban test` a quarter of a megabyte. Nothing here
 knows a file, a clock or a socket. Text that a client chose never gives an address, a connection or a kind: every
 pattern starts at the start of the line and takes what it takes by position.
 """
@@ -14,23 +14,25 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from logban.address import parse
-from logban.connections import Connection, Connections
+from logban.connections import MOST_WAITING, Connection, Connections, Suspicion
 from logban.gate import Gate
-from logban.offence import Event, Offence, Proxy, Success, evidence
+from logban.offence import EVIDENCE_BYTES, Event, Offence, Proxy, Success
 from logban.rules import Block, Filter, Rule, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    import re2
-
     from logban.address import Address
+    from logban.expression import Span
 
 _ESCAPE = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]")
 _MOST_BLOCK_BYTES = 65_536
 _MOST_ECHOES = 4_096
+_MOST_RECENT_SUCCESSES = 4_096
 _REASON_CHARACTERS = 160
 _NO_ADDRESS = "the log never tells the address of this connection"
+# Of the engine's time, up to the minute.
+_MINUTE = len("2026-11-22T08:36")
 
 
 @dataclass(slots=True)
@@ -52,6 +54,23 @@ class _Server:
     proxied: bool = False
     # What named patterns told and echoes may repeat: surplus of tellings per echo rule, reason and address.
     echoes: Counter[tuple[int, str, Address | None]] = field(default_factory=Counter)
+    # Addresses whose success was told, and in which minute: a busy client's next one tells nothing new.
+    successes: dict[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line, or one block of lines, and the spans of what a rule found in it."""
+
+    text: bytes
+    start: int
+    stamp: bytes
+    spans: Sequence[Span]
+
+    def group(self, number: int) -> bytes | None:
+        """The text of group *number*; None for group 0, which no rule has, and for one that took no part."""
+        begin, end = self.spans[number]
+        return self.text[begin:end] if number and begin >= 0 else None
 
 
 class Recogniser:
@@ -59,16 +78,21 @@ class Recogniser:
 
     def __init__(self, filters: Iterable[Filter]) -> None:
         self.filters = tuple(filters)
-        rules: list[Rule | Block] = [block for each in self.filters for block in each.blocks]
-        rules += [rule for each in self.filters for rule in each.rules]
-        literals = ((rule.begin if isinstance(rule, Block) else rule.pattern).literal for rule in rules)
-        self.gate = Gate(zip(literals, rules, strict=True))
+        items: list[Rule | Block] = [block for each in self.filters for block in each.blocks]
+        items += [rule for each in self.filters for rule in each.rules]
+        # The ends of connections are of interest only while an offence waits for its address.
+        self.gate = _gate(item for item in items if isinstance(item, Block) or item.role != "closes")
+        self.full_gate = _gate(items)
         every = [rule for each in self.filters for rule in _all_rules(each)]
         self.echoed_by = {
             id(told): tuple(echo for echo in every if echo.filter == told.filter and told.name in echo.echo_of)
             for told in every
             if told.name
         }
+
+
+def _gate(items: Iterable[Rule | Block]) -> Gate[Rule | Block]:
+    return Gate([((item.begin if isinstance(item, Block) else item.pattern).literals, item) for item in items])
 
 
 def _all_rules(each: Filter) -> Sequence[Rule]:
@@ -83,6 +107,7 @@ class Log:
         self._recogniser = recogniser
         self._stamped = stamped
         self._servers = {each.name: _Server() for each in recogniser.filters}
+        self._waiting = 0
         self._block: Block | None = None
         self._block_lines: list[bytes] = []
         self._line = 0
@@ -92,8 +117,7 @@ class Log:
         self._surplus: dict[tuple[str, str, str], Unattributed] = {}
         self._orphans: dict[tuple[str, str], Unattributed] = {}
         self._events: list[Event] = []
-        self._roles: dict[str, Callable[[Rule, re2._Match, bytes, int, bytes], None]] = {
-            "opens": self._open,
+        self._roles: dict[str, Callable[[Rule, _Line], None]] = {
             "renames": self._rename,
             "closes": self._close,
             "proxied": self._proxied,
@@ -118,7 +142,7 @@ class Log:
         self._data, self._counted = data, 0
         position = 0
         while position < len(data):
-            position = self._in_block(position) if self._block is not None else self._scan(position)
+            position = self._in_block(self._block, position) if self._block is not None else self._scan(position)
         self._line += data.count(b"\n", self._counted)
         self._data = b""
         events, self._events = self._events, []
@@ -126,176 +150,200 @@ class Log:
 
     def unattributed(self) -> list[Unattributed]:
         """The offences so far that nobody can be blamed for, those that still wait for an address included."""
-        self._gather_forgotten()
         found = {key: Unattributed(each.kind, each.filter, each.advice, each.count) for key, each in self._orphans.items()}
         for (kind, name, _), each in self._surplus.items():
             _add(found, kind, name, each.advice, max(0, each.count))
         for server in self._servers.values():
-            for connection in server.connections.waiting():
-                if connection.waiting is not None:
-                    rule, kind = connection.waiting[:2]
-                    _add(found, kind, rule.filter, rule.advice, 1)
+            for suspicion in server.connections.waiting.values():
+                _add(found, suspicion.kind, suspicion.rule.filter, suspicion.rule.advice, 1)
         return [each for each in found.values() if each.count]
 
     def _scan(self, position: int) -> int:
-        """Read from *position* to the end of the data, or to the end of a line that begins a block."""
-        data = self._data
-        for start, end, rules in self._recogniser.gate.lines(data, position):
-            stamp, line = self._split(data, start, end)
-            for rule in rules:
-                if isinstance(rule, Block):
-                    if rule.begin.regex.search(line) is not None:
-                        self._block, self._block_lines = rule, [line]
+        """Read from *position* to the end of the data, or to a line behind which another way of reading begins."""
+        data, stamped, servers = self._data, self._stamped, self._servers
+        waiting = self._waiting > 0
+        gate = self._recogniser.full_gate if waiting else self._recogniser.gate
+        for start, end, items in gate.lines(data, position):
+            text = data[start : end - 1] if data[end - 1] == 13 else data[start:end]  # 13: a terminal ends lines CR LF
+            stamp = b""
+            if stamped:
+                stamp, _, text = text.partition(b" ")
+            for item in items:
+                if isinstance(item, Block):
+                    if item.begin.regex.search(text) is not None:
+                        self._block, self._block_lines = item, [text]
                         return end + 1
+                    continue
+                pattern = item.pattern
+                spans = pattern.regex.search(text)
+                if spans is None:
+                    continue
+                if item.role == "opens":  # by far the most frequent
+                    id_start, id_end = spans[pattern.id]
+                    address_start, address_end = spans[pattern.addr]
+                    servers[item.filter].connections.open(text[id_start:id_end], text[address_start:address_end])
                 else:
-                    self._try(rule, line, start, stamp)
+                    self._roles[item.role](item, _Line(text, start, stamp, spans))
+            if waiting != (self._waiting > 0):
+                return end + 1
         return len(data)
 
-    def _in_block(self, position: int) -> int:
-        """Read one line while a block is open: a line of the block, or of something else in between."""
-        block = self._block
-        assert block is not None  # noqa: S101 -- the caller looked
+    def _in_block(self, block: Block, position: int) -> int:
+        """Read one line while *block* is open: a line of the block, or of something else in between."""
         end = self._data.find(b"\n", position)
         end = len(self._data) if end < 0 else end
-        stamp, line = self._split(self._data, position, end)
-        if block.end.regex.search(line) is not None:
+        text = self._data[position:end].removesuffix(b"\r")
+        stamp = b""
+        if self._stamped:
+            stamp, _, text = text.partition(b" ")
+        if block.end.regex.search(text) is not None:
             self._block = None
-            text = b"\n".join([*self._block_lines, self._without_start(block, line)])
+            whole = b"\n".join([*self._block_lines, _without_start(block, text)])
             for rule in block.rules:
-                self._try(rule, text, position, stamp)
+                self._try(rule, whole, position, stamp)
             return end + 1
-        self._block_lines.append(self._without_start(block, line))
+        self._block_lines.append(_without_start(block, text))
         if len(self._block_lines) >= block.most_lines or sum(map(len, self._block_lines)) > _MOST_BLOCK_BYTES:
             self._block = None
-        # A line in between is something else's, and a block's own lines hold nothing that these patterns take.
-        for _, _, rules in self._recogniser.gate.lines(line):
-            for rule in rules:
-                if isinstance(rule, Rule):
-                    self._try(rule, line, position, stamp)
-                elif rule is not block and rule.begin.regex.search(line) is not None:
-                    self._block, self._block_lines = rule, [line]
+        # Lines in between are something else's; a block's own hold nothing that these patterns take.
+        for _, _, items in self._recogniser.full_gate.lines(text):
+            for item in items:
+                if isinstance(item, Rule):
+                    self._try(item, text, position, stamp)
+                elif item is not block and item.begin.regex.search(text) is not None:
+                    self._block, self._block_lines = item, [text]
         return end + 1
 
-    @staticmethod
-    def _without_start(block: Block, line: bytes) -> bytes:
-        if block.line is None:
-            return line
-        start = block.line.regex.search(line)
-        return line[start.end() :] if start is not None else b""
+    def _try(self, rule: Rule, text: bytes, start: int, stamp: bytes) -> None:
+        spans = rule.pattern.regex.search(text)
+        if spans is None:
+            return
+        line = _Line(text, start, stamp, spans)
+        if rule.role == "opens":
+            connections = self._servers[rule.filter].connections
+            connections.open(line.group(rule.pattern.id) or b"", line.group(rule.pattern.addr) or b"")
+        else:
+            self._roles[rule.role](rule, line)
 
-    def _split(self, data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
-        """The engine's time and the server's own text of one line."""
-        line = data[start : end - 1] if data[end - 1 : end] == b"\r" else data[start:end]
-        if not self._stamped:
-            return b"", line
-        stamp, _, line = line.partition(b" ")
-        return stamp, line
-
-    def _try(self, rule: Rule, line: bytes, start: int, stamp: bytes) -> None:
-        match = rule.pattern.regex.search(line)
-        if match is not None:
-            self._roles[rule.role](rule, match, line, start, stamp)
-
-    def _open(self, rule: Rule, match: re2._Match, _line: bytes, _start: int, _stamp: bytes) -> None:
-        address = parse(match[rule.pattern.addr])
-        if address is not None:
-            self._servers[rule.filter].connections.open(match[rule.pattern.id], address)
-
-    def _rename(self, rule: Rule, match: re2._Match, _line: bytes, start: int, stamp: bytes) -> None:
-        address = parse(match[rule.pattern.addr])
-        if address is None:
+    def _rename(self, rule: Rule, line: _Line) -> None:
+        identity, address = line.group(rule.pattern.id), parse(line.group(rule.pattern.addr) or b"")
+        if identity is None or address is None:
             return
         connections = self._servers[rule.filter].connections
-        connection = connections.get(match[rule.pattern.id])
-        if connection is None:
-            connection = connections.open(match[rule.pattern.id], address)
-        self._name(connection, address, rule, start, stamp)
+        connection = connections.get(identity) or connections.add(identity, address)
+        self._name(connection, identity, address, rule, line)
         connection.renamed = True
 
-    def _name(self, connection: Connection, address: Address, rule: Rule, start: int, stamp: bytes) -> None:
+    def _name(self, connection: Connection, identity: bytes, address: Address, rule: Rule, line: _Line) -> None:
         """Give *connection* its true address; the one it had belongs to whoever sent the PROXY header."""
         if connection.address is not None and connection.address != address and not connection.renamed:
-            self._events.append(Proxy(connection.address, rule.filter, self._number(start), _seconds(stamp)))
+            self._events.append(Proxy(connection.address, rule.filter, self._number(line), _seconds(line.stamp)))
         connection.address = address
-        if connection.waiting is not None:
-            blamed, kind, reason, line, at, text = connection.waiting
-            connection.waiting = None
-            self._events.append(Offence(address, kind, reason, blamed.filter, line, at, text))
+        suspicion = self._servers[rule.filter].connections.waiting.pop(identity, None)
+        if suspicion is not None:
+            self._waiting -= 1
+            kind, reason = suspicion.kind, suspicion.reason
+            self._blame(Offence(address, kind, reason, rule.filter, suspicion.line, suspicion.at, suspicion.text))
 
-    def _close(self, rule: Rule, match: re2._Match, _line: bytes, start: int, stamp: bytes) -> None:
-        identity = match[rule.pattern.id]
+    def _close(self, rule: Rule, line: _Line) -> None:
+        identity = line.group(rule.pattern.id) or b""
         connections = self._servers[rule.filter].connections
         connection = connections.get(identity)
-        if connection is None:
+        if connection is None or identity not in connections.waiting:
             return
-        address = parse(match[rule.pattern.addr]) if rule.pattern.addr else None
+        address = parse(line.group(rule.pattern.addr) or b"")
         if address is not None:
-            self._name(connection, address, rule, start, stamp)
-        elif connection.waiting is not None:
-            self._orphan(rule, connection.waiting[1])
+            self._name(connection, identity, address, rule, line)
+        else:
+            self._give_up(connections, identity)
         connections.close(identity)
 
-    def _proxied(self, rule: Rule, _match: re2._Match, _line: bytes, _start: int, _stamp: bytes) -> None:
+    def _proxied(self, rule: Rule, _line: _Line) -> None:
         self._servers[rule.filter].proxied = True
 
-    def _success(self, rule: Rule, match: re2._Match, _line: bytes, start: int, stamp: bytes) -> None:
-        connection, address = self._who(rule, match, create=False)
-        if address is None or (connection is not None and connection.succeeded):
-            return
-        if connection is not None:
+    def _success(self, rule: Rule, line: _Line) -> None:
+        server = self._servers[rule.filter]
+        text, minute = line.group(rule.pattern.addr), line.stamp[:_MINUTE]
+        if text is not None:
+            if server.successes.get(text) == minute:
+                return
+            if len(server.successes) >= _MOST_RECENT_SUCCESSES:
+                server.successes.clear()
+            server.successes[text] = minute
+            address = parse(text)
+        else:
+            connection = server.connections.get(line.group(rule.pattern.id) or b"")
+            if connection is None or connection.succeeded:
+                return
             connection.succeeded = True
-        self._events.append(Success(address, rule.filter, self._number(start), _seconds(stamp)))
+            address = connection.address
+        if address is not None:
+            self._events.append(Success(address, rule.filter, self._number(line), _seconds(line.stamp)))
 
-    def _offence(self, rule: Rule, match: re2._Match, line: bytes, start: int, stamp: bytes) -> None:
-        reason = spoken(match[rule.pattern.reason].decode("utf-8", "replace").strip()) if rule.pattern.reason else rule.reason
+    def _offence(self, rule: Rule, line: _Line) -> None:
+        text = line.group(rule.pattern.reason)
+        reason = rule.reason if text is None else spoken(text.decode("utf-8", "replace").strip())[:_REASON_CHARACTERS]
         kind = rule.vocabulary.kind(reason) if rule.vocabulary is not None else rule.kind
         if kind is None:
             return
-        connection, address = self._who(rule, match, create=True)
-        if address is not None and rule.peer and self._servers[rule.filter].proxied:
-            self._events.append(Proxy(address, rule.filter, self._number(start), _seconds(stamp)))
-            self._told(rule, kind, reason, address)
-            self._orphan(rule, kind)
-            return
-        if connection is None and address is None:
+        if not (rule.pattern.addr or rule.pattern.id):
             self._repeat_or_orphan(rule, kind, reason)
             return
+        identity, address, connection = self._who(rule, line)
+        if identity is None and address is None:
+            return  # what stands in the address's place is no address: nothing is guessed
         self._told(rule, kind, reason, address)
+        if address is not None and rule.peer and self._servers[rule.filter].proxied:
+            self._events.append(Proxy(address, rule.filter, self._number(line), _seconds(line.stamp)))
+            self._orphan(rule, kind)
+            return
         if (connection is not None and connection.offended) or self._is_echo(rule, reason, address):
             return
-        number, at, text = self._number(start), _seconds(stamp), evidence(line)
-        short = reason[:_REASON_CHARACTERS]
+        found = Suspicion(rule, kind, reason, self._number(line), _seconds(line.stamp), line.text[:EVIDENCE_BYTES])
         if connection is None:
             self._alone += 1
         else:
             connection.offended = True
-            if address is None:
-                connection.waiting = (rule, kind, short, number, at, text)
-                return
         if address is not None:
-            self._events.append(Offence(address, kind, short, rule.filter, number, at, text))
+            self._blame(Offence(address, kind, reason, rule.filter, found.line, found.at, found.text))
+        elif identity is not None:
+            self._wait(self._servers[rule.filter].connections, identity, found)
 
-    def _who(self, rule: Rule, match: re2._Match, *, create: bool) -> tuple[Connection | None, Address | None]:
-        """The connection and the address that a match speaks of; the line's own address comes before the remembered."""
-        identity = match[rule.pattern.id] if rule.pattern.id else None
-        address = parse(match[rule.pattern.addr]) if rule.pattern.addr else None
-        if rule.pattern.addr and address is None:
-            return None, None
-        if identity is None:
-            return None, address
+    def _who(self, rule: Rule, line: _Line) -> tuple[bytes | None, Address | None, Connection | None]:
+        """Id, address and connection that a line speaks of; its own address comes before the remembered one."""
+        identity, text = line.group(rule.pattern.id), line.group(rule.pattern.addr)
+        address = None if text is None else parse(text)
+        if identity is None or (text is not None and address is None):
+            return None, address, None
         connections = self._servers[rule.filter].connections
         connection = connections.get(identity)
         if connection is None:
-            return (connections.open(identity, address) if create else None), address
+            return identity, address, connections.add(identity, address)
         if address is None:
-            return connection, connection.address
+            return identity, connection.address, connection
         if connection.address is None:
-            connection.address = address
-            connection.waiting = None
-            connection.offended = False
+            self._name(connection, identity, address, rule, line)
         elif connection.address != address and not rule.peer:
-            connection = connections.open(identity, address)
-        return connection, address
+            connection = connections.add(identity, address)
+        return identity, address, connection
+
+    def _blame(self, offence: Offence) -> None:
+        self._events.append(offence)
+        text = str(offence.address).encode()
+        successes = self._servers[offence.filter].successes
+        for each in (text, b"::ffff:" + text):
+            successes.pop(each, None)
+
+    def _wait(self, connections: Connections, identity: bytes, suspicion: Suspicion) -> None:
+        connections.waiting[identity] = suspicion
+        self._waiting += 1
+        if len(connections.waiting) > MOST_WAITING:
+            self._give_up(connections, next(iter(connections.waiting)))
+
+    def _give_up(self, connections: Connections, identity: bytes) -> None:
+        suspicion = connections.waiting.pop(identity)
+        self._waiting -= 1
+        self._orphan(suspicion.rule, suspicion.kind)
 
     def _told(self, rule: Rule, kind: str, reason: str, address: Address | None) -> None:
         """Note what an echo of this line may repeat."""
@@ -317,8 +365,6 @@ class Log:
         return True
 
     def _repeat_or_orphan(self, rule: Rule, kind: str, reason: str) -> None:
-        if rule.pattern.addr or rule.pattern.id:
-            return  # what stands in the address's place is no address: nothing is guessed, nothing is known
         if rule.echo_of:
             self._count_surplus(rule, kind, reason, 1)
         else:
@@ -333,18 +379,18 @@ class Log:
     def _orphan(self, rule: Rule, kind: str) -> None:
         _add(self._orphans, kind, rule.filter, rule.advice, 1)
 
-    def _gather_forgotten(self) -> None:
-        for server in self._servers.values():
-            for connection in server.connections.forgotten:
-                if connection.waiting is not None:
-                    self._orphan(*connection.waiting[:2])
-            server.connections.forgotten.clear()
-
-    def _number(self, start: int) -> int:
-        """The number of the line that starts at *start*, the first being 1."""
-        self._line += self._data.count(b"\n", self._counted, start)
-        self._counted = start
+    def _number(self, line: _Line) -> int:
+        """The number of *line* in the log, the first being 1."""
+        self._line += self._data.count(b"\n", self._counted, line.start)
+        self._counted = line.start
         return self._line + 1
+
+
+def _without_start(block: Block, text: bytes) -> bytes:
+    if block.line is None:
+        return text
+    start = block.line.regex.search(text)
+    return b"" if start is None else text[start[0][1] :]
 
 
 def _add(found: dict[tuple[str, str], Unattributed], kind: str, name: str, advice: str, count: int) -> None:

@@ -14,7 +14,7 @@ from logban.pattern import Pattern, PatternError, compile_pattern
 from sidecarkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 ROLES = ("opens", "renames", "closes", "proxied", "success", "offence")
 _DEFAULT_BLOCK_LINES = 64
@@ -140,9 +140,9 @@ class _Builder:
             **{own: _vocabulary(kinds) for own, kinds in document.get("reasons", {}).items()},
         }
 
-    def rules(self, entries: list[dict[str, Any]], place: str) -> Iterable[Rule]:
+    def rules(self, entries: list[dict[str, Any]], place: str, *, gated: bool = True) -> Iterable[Rule]:
         for number, entry in enumerate(entries):
-            rule = self._rule(entry, f"{place}[{number}]")
+            rule = self._rule(entry, f"{place}[{number}]", gated=gated)
             if rule is not None:
                 yield rule
 
@@ -150,9 +150,9 @@ class _Builder:
         for number, entry in enumerate(entries):
             place = f"blocks[{number}]"
             begin = self._compile(entry["begin"], f"{place}.begin")
-            line = self._compile(entry["line"], f"{place}.line") if "line" in entry else None
-            end = self._compile(entry["end"], f"{place}.end")
-            rules = tuple(self.rules(entry["patterns"], f"{place}.patterns"))
+            line = self._compile(entry["line"], f"{place}.line", gated=False) if "line" in entry else None
+            end = self._compile(entry["end"], f"{place}.end", gated=False)
+            rules = tuple(self.rules(entry["patterns"], f"{place}.patterns", gated=False))
             if begin is not None and end is not None:
                 most_lines = entry.get("most_lines", _DEFAULT_BLOCK_LINES)
                 yield Block(self._name, begin, line, end, most_lines, rules)
@@ -163,13 +163,15 @@ class _Builder:
             f"echo_of: no pattern is named '{name}'" for rule in rules for name in rule.echo_of if name not in names
         ]
 
-    def _rule(self, entry: dict[str, Any], place: str) -> Rule | None:
+    def _rule(self, entry: dict[str, Any], place: str, *, gated: bool) -> Rule | None:
         roles = [role for role in ROLES if role in entry]
         if len(roles) != 1:
             self.problems.append(f"{place}: needs exactly one of {', '.join(ROLES)}")
             return None
         role = roles[0]
-        pattern = self._compile(entry[role], f"{place}.{role}", entry.get("literal"))
+        literal = entry.get("literal", [])
+        literals = [literal] if isinstance(literal, str) else literal
+        pattern = self._compile(entry[role], f"{place}.{role}", literals, gated=gated)
         vocabulary = self._vocabulary(entry, place)
         if pattern is None:
             return None
@@ -206,9 +208,9 @@ class _Builder:
             self.problems.append(f"{place}.reasons: '{name}' is none of {', '.join(self._vocabularies)}")
         return self._vocabularies.get(name) if name is not None else None
 
-    def _compile(self, text: str, place: str, literal: str | None = None) -> Pattern | None:
+    def _compile(self, text: str, place: str, literals: Sequence[str] = (), *, gated: bool = True) -> Pattern | None:
         try:
-            return compile_pattern(text, self._definitions, literal)
+            return compile_pattern(text, self._definitions, literals, gated=gated)
         except PatternError as error:
             self.problems.append(f"{place}: {error}")
             return None
