@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from logban.address import parse
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from logban.address import Address
     from logban.rules import Rule
 
-# Of one log. An offence follows soon upon the first line of its connection, so the oldest can go first.
+# Of one log. An offence follows soon upon the first line of its connection, so the older half can go.
 MOST_OPENED = 16_384
 MOST_KNOWN = 16_384
 MOST_WAITING = 256
@@ -62,10 +63,9 @@ class Connections:
         self.seen += 1
         self._known.pop(identity, None)
         opened = self._opened
-        opened.pop(identity, None)
         opened[identity] = address
         if len(opened) > MOST_OPENED:
-            del opened[next(iter(opened))]
+            self._opened = dict(islice(opened.items(), MOST_OPENED // 2, None))
 
     def get(self, identity: bytes) -> Connection | None:
         """The connection with this id, if its first line or another one of it was seen."""

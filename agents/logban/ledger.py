@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from logban import policy
-from logban.address import source
+from logban.address import source, source_key
 from logban.offence import Offence, Proxy, Success
 from logban.policy import History, Jail, Protected, Sentence
 
@@ -40,10 +40,10 @@ class Ledger:
         self.jails = tuple(jail for jail in jails if jail.enabled)
         self.protected = protected
         self.trust_seconds = trust_seconds
-        self.histories: dict[tuple[str, Network], History] = {}
-        self.trusted: dict[Network, float] = {}
-        self._changed: dict[tuple[str, Network], None] = {}
-        self._fixed: dict[Address, str | None] = {}
+        self.histories: dict[tuple[str, int], History] = {}
+        self.trusted: dict[int, float] = {}
+        self._changed: dict[tuple[str, int], None] = {}
+        self._fixed: dict[int, str | None] = {}
 
     def hear(self, event: Event, at: float, chance: Callable[[], float], jails: frozenset[str] | None = None) -> list[Ban]:
         """Take in *event*, which happened *at*; *jails* names those that the container is watched for, None all."""
@@ -66,11 +66,12 @@ class Ledger:
         """Why *address* would not be banned at that time, or None."""
         if self.is_trusted(address, at):
             return policy.ignored(address, self.protected, trusted=True)
-        if address not in self._fixed:
+        key = int(address) if address.version == 4 else -int(address)
+        if key not in self._fixed:
             if len(self._fixed) >= MOST_SOURCES:
                 self._fixed.clear()
-            self._fixed[address] = policy.ignored(address, self.protected, trusted=False)
-        return self._fixed[address]
+            self._fixed[key] = policy.ignored(address, self.protected, trusted=False)
+        return self._fixed[key]
 
     def protect(self, protected: Protected) -> None:
         """Take over a changed set of protected addresses: a network was made, the host has a new address."""
@@ -78,7 +79,7 @@ class Ledger:
         self._fixed.clear()
 
     def is_trusted(self, address: Address, at: float) -> bool:
-        since = self.trusted.get(source(address))
+        since = self.trusted.get(source_key(address))
         return since is not None and at - since < self.trust_seconds
 
     def learn_proxy(self, address: Address) -> None:
@@ -87,12 +88,12 @@ class Ledger:
         if len(known) < MOST_PROXIES and not any(address in network for network in known):
             self.protect(replace(self.protected, proxies=(*known, _exactly(address))))
 
-    def changes(self) -> list[tuple[str, Network, History | None]]:
-        """Jail, source and history of all that changed since the last call; None for what is forgotten."""
+    def changes(self) -> list[tuple[str, int, History | None]]:
+        """Jail, source (`address.network` tells which) and history of all that changed since the last call; None for what is forgotten."""
         changed, self._changed = self._changed, {}
         return [(*key, self.histories.get(key)) for key in changed]
 
-    def restore(self, histories: Mapping[tuple[str, Network], History], trusted: Mapping[Network, float]) -> None:
+    def restore(self, histories: Mapping[tuple[str, int], History], trusted: Mapping[int, float]) -> None:
         """Put back what an earlier run stored."""
         self.histories.update(histories)
         self.trusted.update(trusted)
@@ -109,17 +110,16 @@ class Ledger:
     def _judge(self, jail: Jail, offence: Offence, at: float, chance: Callable[[], float]) -> Ban | None:
         if offence.kind not in jail.weights or any(offence.address in network for network in jail.ignoreip):
             return None
-        who = source(offence.address)
-        key = (jail.name, who)
+        key = (jail.name, source_key(offence.address))
         history, sentence = policy.judge(self.histories.pop(key, History()), jail, offence.kind, at, chance())
         self.histories[key] = history
         self._changed[key] = None
         if len(self.histories) > MOST_SOURCES:
             self._forget(next(iter(self.histories)))
-        return None if sentence is None else Ban(who, offence.address, jail, sentence, offence)
+        return None if sentence is None else Ban(source(offence.address), offence.address, jail, sentence, offence)
 
     def _trust(self, address: Address, at: float) -> None:
-        who = source(address)
+        who = source_key(address)
         self.trusted.pop(who, None)
         self.trusted[who] = at
         if len(self.trusted) > MOST_TRUSTED:
@@ -130,7 +130,7 @@ class Ledger:
                 self.histories[key] = policy.forgiven(self.histories[key])
                 self._changed[key] = None
 
-    def _forget(self, key: tuple[str, Network]) -> None:
+    def _forget(self, key: tuple[str, int]) -> None:
         del self.histories[key]
         self._changed[key] = None
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from logban.address import Address
@@ -25,8 +24,7 @@ _SECRETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Offence:
+class Offence(NamedTuple):
     """One connection that did something a jail may count; *at* is the line's own time in seconds, or None."""
 
     address: Address
@@ -46,8 +44,7 @@ class Offence:
         return "".join(character if character.isprintable() else "·" for character in text)
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(NamedTuple):
     """A good login or an accepted mail of *address*: the opposite of an offence."""
 
     address: Address
@@ -56,8 +53,7 @@ class Success:
     at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """*address* speaks for others: the log shows it as the sender of a PROXY header."""
 
     address: Address

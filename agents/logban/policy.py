@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from logban.offence import STRONG_KINDS
 
@@ -76,8 +76,7 @@ class Jail:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """One counted offence."""
 
     at: float
@@ -85,8 +84,7 @@ class Mark:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What one jail holds against one source: offences in the window, and bans so far."""
 
     marks: tuple[Mark, ...] = ()
@@ -94,8 +92,7 @@ class History:
     banned_until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """A ban, from *at* on; *bans* tells the how manieth of this source it is."""
 
     at: float

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from logban.address import parse
 from logban.connections import MOST_WAITING, Connection, Connections, Suspicion
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from logban.address import Address
-    from logban.expression import Span
 
 _ESCAPE = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]")
 _MOST_BLOCK_BYTES = 65_536
@@ -58,14 +57,13 @@ class _Server:
     successes: dict[bytes, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """One line, or one block of lines, and the spans of what a rule found in it."""
 
     text: bytes
     start: int
     stamp: bytes
-    spans: Sequence[Span]
+    spans: list[tuple[int, int]]
 
     def group(self, number: int) -> bytes | None:
         """The text of group *number*; None for group 0, which no rule has, and for one that took no part."""
@@ -178,10 +176,14 @@ class Log:
                 spans = pattern.regex.search(text)
                 if spans is None:
                     continue
-                if item.role == "opens":  # by far the most frequent
-                    id_start, id_end = spans[pattern.id]
-                    address_start, address_end = spans[pattern.addr]
-                    servers[item.filter].connections.open(text[id_start:id_end], text[address_start:address_end])
+                begin, stop = spans[pattern.addr]
+                if item.role == "opens":  # this and the next are by far the most frequent
+                    id_begin, id_stop = spans[pattern.id]
+                    servers[item.filter].connections.open(text[id_begin:id_stop], text[begin:stop])
+                elif item.role == "success" and pattern.addr:
+                    successes, address = servers[item.filter].successes, text[begin:stop]
+                    if successes.get(address) != stamp[:_MINUTE]:
+                        self._success(item, _Line(text, start, stamp, spans))
                 else:
                     self._roles[item.role](item, _Line(text, start, stamp, spans))
             if waiting != (self._waiting > 0):
@@ -263,13 +265,11 @@ class Log:
 
     def _success(self, rule: Rule, line: _Line) -> None:
         server = self._servers[rule.filter]
-        text, minute = line.group(rule.pattern.addr), line.stamp[:_MINUTE]
+        text = line.group(rule.pattern.addr)
         if text is not None:
-            if server.successes.get(text) == minute:
-                return
             if len(server.successes) >= _MOST_RECENT_SUCCESSES:
                 server.successes.clear()
-            server.successes[text] = minute
+            server.successes[text] = line.stamp[:_MINUTE]
             address = parse(text)
         else:
             connection = server.connections.get(line.group(rule.pattern.id) or b"")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from logban import blocks, rulebook
-from logban.address import source
+from logban.address import source_key
 from logban.ledger import Ledger
 from logban.offence import KINDS, Offence
 from logban.policy import Protected
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from logban.address import Address, Network
+    from logban.address import Address
     from logban.config import Config
     from logban.offence import Event
 
@@ -50,7 +50,7 @@ class Trial:
         self._log = Log(recogniser, stamped=stamped)
         self._ledger = ledger
         self._findings: dict[tuple[Address, str], Finding] = {}
-        self._banned: set[Network] = set()
+        self._banned: set[int] = set()
         # Not for secrets: it spreads the ends of bans that are never carried out.
         self._chance = random.Random(0).random  # noqa: S311
         self._left_out = 0
@@ -80,7 +80,7 @@ class Trial:
 
     def _take(self, event: Event) -> None:
         at = event.at if event.at is not None else 0.0
-        self._banned.update(ban.source for ban in self._ledger.hear(event, at, self._chance) if not ban.jail.dry_run)
+        self._banned.update(source_key(ban.address) for ban in self._ledger.hear(event, at, self._chance) if not ban.jail.dry_run)
         if not isinstance(event, Offence):
             return
         key = (event.address, event.filter)
@@ -99,7 +99,7 @@ class Trial:
 
     def _source(self, address: Address, name: str, finding: Finding) -> dict[str, Any]:
         ignored = self._ledger.ignored(address, finding.last_at)
-        banned = source(address) in self._banned
+        banned = source_key(address) in self._banned
         if banned and ignored == "trusted":
             ignored = None  # the good login came too late: a banned address has none
         return {
