@@ -80,12 +80,12 @@ class Generator:
         if self._fails():
             return [start, f"[INFO] [{uuid}] [core] client connection error: Error: {self._error()}  ip={ip}", end]
         hooks = [
-            f"[INFO] [{uuid}.1] [core]  hook={hook} plugin={plugin} function=hook_{hook} params=\"\" retval=OK msg=\"\""
+            f'[INFO] [{uuid}.1] [core]  hook={hook} plugin={plugin} function=hook_{hook} params="" retval=OK msg=""'
             for hook, plugin in (("mail", "spf"), ("rcpt", "wildduck"), ("data_post", "rspamd"), ("queue", "wildduck"))
         ]
         secured = f"[INFO] [{uuid}] [tls] secured: cipher=TLS_AES_256_GCM_SHA384 version=TLSv1.3 verified=false"
-        sender = f"[NOTICE] [{uuid}.1] [core] sender <news@sender.example> code=CONT msg=\"\""
-        queued = f"[NOTICE] [{uuid}.1] [core] queue code=OK msg=\"Message Queued ({uuid}.1)\""
+        sender = f'[NOTICE] [{uuid}.1] [core] sender <news@sender.example> code=CONT msg=""'
+        queued = f'[NOTICE] [{uuid}.1] [core] queue code=OK msg="Message Queued ({uuid}.1)"'
         return [start, secured, sender, *hooks, queued, end]
 
     def _wildduck(self) -> list[str]:
@@ -98,8 +98,12 @@ class Generator:
             )
             return [*lines, f"ERR! IMAP [{cid}] {self._error()}", "ERR! IMAP ", failed]
         for number in range(self._random.randrange(4, 14)):
-            lines.append(f'sill IMAP [{cid}] C: a{number} UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO)])')
-            lines.append(f"sill IMAP [{cid}] S: a{number} OK UID FETCH completed, {self._random.randrange(9999)} messages")
+            lines.append(
+                f"sill IMAP [{cid}] C: a{number} UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO)])"
+            )
+            lines.append(
+                f"sill IMAP [{cid}] S: a{number} OK UID FETCH completed, {self._random.randrange(9999)} messages"
+            )
         return [*lines, f"info IMAP [{cid}] Connection closed to [{ip}]"]
 
     def _zonemta(self) -> list[str]:
@@ -154,12 +158,14 @@ def ours(file: Path) -> tuple[float, int]:
 
 
 def theirs(file: Path, scratch: Path) -> tuple[float, int] | None:
-    """The same of fail2ban-regex, or None where it is not installed."""
+    """Measure the same of fail2ban-regex, or None where it is not installed."""
     program = shutil.which("fail2ban-regex")
     if program is None:
         return None
     rule = scratch / "probes.conf"
-    rule.write_text("[Definition]\nfailregex = " + "\n            ".join(FAIL2BAN_PATTERNS) + "\ndatepattern = {NONE}\n")
+    rule.write_text(
+        "[Definition]\nfailregex = " + "\n            ".join(FAIL2BAN_PATTERNS) + "\ndatepattern = {NONE}\n"
+    )
     started = time.perf_counter()
     run = subprocess.run([program, str(file), str(rule)], check=False, capture_output=True, text=True)
     seconds = time.perf_counter() - started
@@ -175,7 +181,9 @@ def by_pattern_count(file: Path) -> None:
     for count in (3, 10, 50):
         chosen = [*everything, *extra.rules][:count] if count > 3 else everything[:3]
         names = {rule.filter for rule in chosen}
-        log = Log(Recogniser([rules.Filter(n, "", (), (), tuple(r for r in chosen if r.filter == n), ()) for n in names]))
+        log = Log(
+            Recogniser([rules.Filter(n, "", (), (), tuple(r for r in chosen if r.filter == n), ()) for n in names])
+        )
         started = time.perf_counter()
         with file.open("rb") as stream:
             for block in blocks.read(stream):

@@ -14,7 +14,9 @@ AGENT = Agent(
     summary="Watches containers' logs and bans who probes their TLS.",
     schema=Config,
     commands=(
-        Command("test", "say what the filters and jails make of a log; touches nothing", trial.perform, trial.arguments),
+        Command(
+            "test", "say what the filters and jails make of a log; touches nothing", trial.perform, trial.arguments
+        ),
     ),
 )
 

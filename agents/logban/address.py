@@ -18,7 +18,7 @@ _LITERAL = re.compile(rb"([0-9A-Fa-f:.]{2,45})(?:%[0-9A-Za-z._-]{1,16})?")
 
 @lru_cache(maxsize=65_536)
 def parse(text: bytes) -> Address | None:
-    """The address that *text* is a literal of, or None when it is anything else.
+    """Read *text* as the literal of an address; None when it is anything else.
 
     An IPv4-mapped address (``::ffff:192.0.2.1``) is the IPv4 address; a zone (``fe80::1%eth0``) is dropped.
     """
@@ -35,19 +35,19 @@ def parse(text: bytes) -> Address | None:
 
 
 def source(address: Address) -> Network:
-    """What is counted and banned as one: the IPv4 address itself, or the /64 of an IPv6 address."""
+    """Give what is counted and banned as one: the IPv4 address itself, or the /64 of an IPv6 address."""
     return network(source_key(address))
 
 
 def source_key(address: Address) -> int:
-    """The source of *address* as a number, which dicts hash a good deal faster than ipaddress's own objects."""
+    """Give the source of *address* as a number: dicts hash it a good deal faster than ipaddress's own objects."""
     number = int(address)
     # IPv6 sources count from 2**32 on: the upper halves of their addresses.
     return number if isinstance(address, IPv4Address) else _IPV4_SOURCES + (number >> _IPV6_CLIENT_BITS)
 
 
 def network(key: int) -> Network:
-    """The source whose `source_key` is *key*."""
+    """Give the source whose `source_key` is *key*."""
     if key < _IPV4_SOURCES:
         return IPv4Network((key, 32))
     return IPv6Network((key - _IPV4_SOURCES << _IPV6_CLIENT_BITS, _IPV6_CLIENT_BITS))

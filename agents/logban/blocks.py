@@ -20,7 +20,7 @@ class Lines:
         self._skipping = False
 
     def feed(self, data: bytes) -> bytes:
-        """All lines that *data* completes."""
+        """Give all lines that *data* completes."""
         if self._skipping:
             end = data.find(b"\n")
             if end < 0:
@@ -35,7 +35,7 @@ class Lines:
         return whole
 
     def end(self) -> bytes:
-        """The last line, if it had no LF; gets one."""
+        """Give the last line, if it had no LF, with one."""
         rest, self._rest = self._rest, b""
         return rest + b"\n" if rest else b""
 
@@ -45,7 +45,7 @@ class Lines:
 
 
 def read(stream: BinaryIO) -> Iterator[bytes]:
-    """The blocks of *stream*, to its end."""
+    """Yield the blocks of *stream*, to its end."""
     lines = Lines()
     while data := stream.read(BLOCK_BYTES):
         if block := lines.feed(data):

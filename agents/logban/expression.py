@@ -6,7 +6,13 @@ itself, which decides how many lines a second an agent can read. This speaks to 
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import re2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Memory for one automaton; RE2 falls back to a slower one when it has no more.
 _AUTOMATON_BYTES = 32 << 20
@@ -22,7 +28,7 @@ class ExpressionError(ValueError):
 class Expression:
     """A compiled expression. Its groups are numbered from 1; `names` gives the numbers of the named ones."""
 
-    __slots__ = ("_match", "names")
+    __slots__ = ("find", "names")
 
     def __init__(self, text: str) -> None:
         options = re2.Options()
@@ -34,10 +40,16 @@ class Expression:
         except re2.error as error:
             message = error.args[0]
             raise ExpressionError(message.decode() if isinstance(message, bytes) else str(message)) from None
-        self.names = {name.decode(): number for name, number in compiled.groupindex.items()}
-        self._match = compiled._regexp.Match  # noqa: SLF001 -- see above
+        self.names: dict[str, int] = {name.decode(): number for name, number in compiled.groupindex.items()}
+        # find(data, start, end): the spans of the first match and of its groups. (-1, -1) stands for a group that took
+        # no part, and for the match itself when there is none.
+        self.find: Callable[[bytes, int, int], list[Span]] = partial(compiled._regexp.Match, _SEARCH)  # noqa: SLF001
 
-    def search(self, data: bytes, start: int = 0) -> list[Span] | None:
-        """The spans of the first match from *start* on and of its groups, (-1, -1) for a group that took no part."""
-        spans: list[Span] = self._match(_SEARCH, data, start, len(data))
+    def search(self, data: bytes) -> list[Span] | None:
+        """The spans of the first match in *data* and of its groups; None when there is none."""
+        spans = self.find(data, 0, len(data))
         return spans if spans[0][0] >= 0 else None
+
+    def matches(self, data: bytes) -> bool:
+        """Whether there is a match in *data*."""
+        return self.find(data, 0, len(data))[0][0] >= 0

@@ -39,14 +39,13 @@ class Gate(Generic[Item]):
         """Start, end (of its LF) and items of each line of *data* from *position* on that holds a plain text."""
         if self._automaton is None:
             return
-        search, found_with, overlaps = self._automaton.search, self._found_with, self._overlaps
-        start, end = position, -1
+        find, found_with, overlaps = self._automaton.find, self._found_with, self._overlaps
+        start, end, size = position, -1, len(data)
         items: Sequence[Item] = ()
-        hit = search(data, position)
-        while hit is not None:
-            begin, stop = hit[0]
+        ((begin, stop),) = find(data, position, size)
+        while begin >= 0:
             text = data[begin:stop]
-            found = found_with[text]
+            found: Sequence[Item] = found_with[text]
             if overlaps[text]:
                 found = self._with_overlapping(found, data, begin, text)
             if begin < end:
@@ -58,9 +57,9 @@ class Gate(Generic[Item]):
                 start = data.rfind(b"\n", position, begin) + 1 or position
                 end = data.find(b"\n", stop)
                 if end < 0:
-                    end = len(data)
+                    end = size
                 items = found
-            hit = search(data, stop)
+            ((begin, stop),) = find(data, stop, size)
         if end >= 0:
             yield start, end, items
 

@@ -45,7 +45,9 @@ class Ledger:
         self._changed: dict[tuple[str, int], None] = {}
         self._fixed: dict[int, str | None] = {}
 
-    def hear(self, event: Event, at: float, chance: Callable[[], float], jails: frozenset[str] | None = None) -> list[Ban]:
+    def hear(
+        self, event: Event, at: float, chance: Callable[[], float], jails: frozenset[str] | None = None
+    ) -> list[Ban]:
         """Take in *event*, which happened *at*; *jails* names those that the container is watched for, None all."""
         if isinstance(event, Proxy):
             self.learn_proxy(event.address)
@@ -63,7 +65,7 @@ class Ledger:
         return [ban for ban in bans if ban is not None]
 
     def ignored(self, address: Address, at: float) -> str | None:
-        """Why *address* would not be banned at that time, or None."""
+        """Tell why *address* would not be banned at that time, or None."""
         if self.is_trusted(address, at):
             return policy.ignored(address, self.protected, trusted=True)
         key = int(address) if address.version == 4 else -int(address)
@@ -83,13 +85,13 @@ class Ledger:
         return since is not None and at - since < self.trust_seconds
 
     def learn_proxy(self, address: Address) -> None:
-        """The log showed *address* as the sender of a PROXY header: it is never banned from now on."""
+        """Never ban *address* from now on: the log showed it as the sender of a PROXY header."""
         known = self.protected.proxies
         if len(known) < MOST_PROXIES and not any(address in network for network in known):
             self.protect(replace(self.protected, proxies=(*known, _exactly(address))))
 
     def changes(self) -> list[tuple[str, int, History | None]]:
-        """Jail, source (`address.network` tells which) and history of all that changed since the last call; None for what is forgotten."""
+        """Give jail, source (see `address.network`) and history of all that changed since; None: it is forgotten."""
         changed, self._changed = self._changed, {}
         return [(*key, self.histories.get(key)) for key in changed]
 
@@ -136,7 +138,7 @@ class Ledger:
 
 
 def _exactly(address: Address) -> Network:
-    """The network of this one address: a proxy's neighbours in its /64 are not protected by it."""
+    """Give the network of this one address: a proxy's neighbours in its /64 are not protected by it."""
     if address.version == 4:
         return source(address)
     return type(source(address))((int(address), 128))

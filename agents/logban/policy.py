@@ -6,7 +6,7 @@ Pure: no clock, no kernel, no log. Time comes with the offence, chance is handed
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from logban.offence import STRONG_KINDS
@@ -30,10 +30,29 @@ REASONS = (
     "reserved",
 )
 # Not ipaddress.is_private: that takes the documentation ranges for private, and shared address space (RFC 6598) not.
-_PRIVATE = tuple(
-    map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")),
-) + (IPv6Network("fc00::/7"),)
-_RESERVED = (IPv4Network("0.0.0.0/8"), IPv4Network("240.0.0.0/4"), IPv6Network("::/128"))
+_RANGES = {
+    version: tuple((int(each[0]), int(each[-1]), reason) for reason, text in ranges if (each := ip_network(text)))
+    for version, ranges in {
+        4: (
+            ("loopback", "127.0.0.0/8"),
+            ("private", "10.0.0.0/8"),
+            ("private", "172.16.0.0/12"),
+            ("private", "192.168.0.0/16"),
+            ("private", "100.64.0.0/10"),
+            ("link_local", "169.254.0.0/16"),
+            ("multicast", "224.0.0.0/4"),
+            ("reserved", "0.0.0.0/8"),
+            ("reserved", "240.0.0.0/4"),
+        ),
+        6: (
+            ("loopback", "::1/128"),
+            ("private", "fc00::/7"),
+            ("link_local", "fe80::/10"),
+            ("multicast", "ff00::/8"),
+            ("reserved", "::/128"),
+        ),
+    }.items()
+}
 # A history never holds more than this; a source that reaches it has been judged long before.
 MOST_MARKS = 64
 
@@ -102,20 +121,29 @@ class Sentence(NamedTuple):
 
 
 def ignored(address: Address, protected: Protected, *, trusted: bool) -> str | None:
-    """Why *address* is never banned, or None. *trusted*: it had a good login or an accepted mail of late."""
-    found = {
-        "proxy": _within(address, protected.proxies),
-        "ignoreip": _within(address, protected.ignoreip),
-        "loopback": address.is_loopback,
-        "private": _within(address, _PRIVATE),
-        "container_network": address in protected.gateways or _within(address, protected.container_networks),
-        "trusted": trusted,
-        "link_local": address.is_link_local,
-        "multicast": address.is_multicast,
-        "own_address": address in protected.own,
-        "reserved": _within(address, _RESERVED),
+    """Tell why *address* is never banned, or None. *trusted*: it had a good login or an accepted mail of late."""
+    found = {"trusted"} if trusted else set()
+    found |= _nature(address)
+    found |= {
+        reason
+        for reason, networks in (
+            ("proxy", protected.proxies),
+            ("ignoreip", protected.ignoreip),
+            ("container_network", protected.container_networks),
+        )
+        if networks and any(address in network for network in networks)
     }
-    return next((reason for reason in REASONS if found[reason]), None)
+    if address in protected.gateways:
+        found.add("container_network")
+    if address in protected.own:
+        found.add("own_address")
+    return next((reason for reason in REASONS if reason in found), None) if found else None
+
+
+def _nature(address: Address) -> set[str]:
+    """Say what kind of address it is, if it is none that a client out there can have."""
+    number, ranges = int(address), _RANGES[address.version]
+    return {reason for first, last, reason in ranges if first <= number <= last}
 
 
 def judge(history: History, jail: Jail, kind: str, at: float, chance: float) -> tuple[History, Sentence | None]:
@@ -151,7 +179,7 @@ def worthless(history: History, jail: Jail, now: float) -> bool:
 
 
 def _severity(marks: tuple[Mark, ...]) -> float:
-    """The weights together; what innocent clients do as well weighs only beside what they do not."""
+    """Add the weights up; what innocent clients do as well weighs only beside what they do not."""
     if "auth_failure" not in {mark.kind for mark in marks} and not any(mark.kind in STRONG_KINDS for mark in marks):
         return 0.0
     return sum(mark.weight for mark in marks)
@@ -162,7 +190,3 @@ def _bantime(jail: Jail, bans: int, chance: float) -> float:
     # min() of the exponents first: a factor to the power of thousands is beyond a float.
     grown = jail.bantime_seconds * increment.factor ** min(bans - 1, 64)
     return min(grown, max(increment.maximum_seconds, jail.bantime_seconds)) * (1.0 + increment.jitter * chance)
-
-
-def _within(address: Address, networks: tuple[Network, ...]) -> bool:
-    return any(address in network for network in networks)

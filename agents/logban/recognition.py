@@ -18,6 +18,7 @@ from logban.connections import MOST_WAITING, Connection, Connections, Suspicion
 from logban.gate import Gate
 from logban.offence import EVIDENCE_BYTES, Event, Offence, Proxy, Success
 from logban.rules import Block, Filter, Rule, spoken
+from logban.unattributed import Account, Unattributed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,19 +30,9 @@ _MOST_BLOCK_BYTES = 65_536
 _MOST_ECHOES = 4_096
 _MOST_RECENT_SUCCESSES = 4_096
 _REASON_CHARACTERS = 160
-_NO_ADDRESS = "the log never tells the address of this connection"
 # Of the engine's time, up to the minute.
 _MINUTE = len("2026-11-22T08:36")
-
-
-@dataclass(slots=True)
-class Unattributed:
-    """Offences that nobody can be blamed for: how many, why, and what would help."""
-
-    kind: str
-    filter: str
-    advice: str
-    count: int = 0
+_CR = 13  # a terminal ends lines with CR LF
 
 
 @dataclass(slots=True)
@@ -66,7 +57,7 @@ class _Line(NamedTuple):
     spans: list[tuple[int, int]]
 
     def group(self, number: int) -> bytes | None:
-        """The text of group *number*; None for group 0, which no rule has, and for one that took no part."""
+        """Give the text of group *number*; None for group 0, which no rule has, and for one that took no part."""
         begin, end = self.spans[number]
         return self.text[begin:end] if number and begin >= 0 else None
 
@@ -112,8 +103,7 @@ class Log:
         self._counted = 0
         self._data = b""
         self._alone = 0
-        self._surplus: dict[tuple[str, str, str], Unattributed] = {}
-        self._orphans: dict[tuple[str, str], Unattributed] = {}
+        self._account = Account()
         self._events: list[Event] = []
         self._roles: dict[str, Callable[[Rule, _Line], None]] = {
             "renames": self._rename,
@@ -134,7 +124,7 @@ class Log:
         return self._alone + sum(server.connections.seen for server in self._servers.values())
 
     def feed(self, data: bytes) -> list[Event]:
-        """What *data*, whole lines each ended by LF, tells; in the order of the lines."""
+        """Read *data*, whole lines each ended by LF, and return what they tell, in the order of the lines."""
         if b"\x1b" in data:
             data = _ESCAPE.sub(b"", data)
         self._data, self._counted = data, 0
@@ -147,46 +137,22 @@ class Log:
         return events
 
     def unattributed(self) -> list[Unattributed]:
-        """The offences so far that nobody can be blamed for, those that still wait for an address included."""
-        found = {key: Unattributed(each.kind, each.filter, each.advice, each.count) for key, each in self._orphans.items()}
-        for (kind, name, _), each in self._surplus.items():
-            _add(found, kind, name, each.advice, max(0, each.count))
-        for server in self._servers.values():
-            for suspicion in server.connections.waiting.values():
-                _add(found, suspicion.kind, suspicion.rule.filter, suspicion.rule.advice, 1)
-        return [each for each in found.values() if each.count]
+        """Sum up the offences so far that nobody can be blamed for, those that still wait for an address included."""
+        waiting = (each for server in self._servers.values() for each in server.connections.waiting.values())
+        return self._account.total((suspicion.rule, suspicion.kind) for suspicion in waiting)
 
     def _scan(self, position: int) -> int:
         """Read from *position* to the end of the data, or to a line behind which another way of reading begins."""
-        data, stamped, servers = self._data, self._stamped, self._servers
+        data, stamped = self._data, self._stamped
         waiting = self._waiting > 0
         gate = self._recogniser.full_gate if waiting else self._recogniser.gate
         for start, end, items in gate.lines(data, position):
-            text = data[start : end - 1] if data[end - 1] == 13 else data[start:end]  # 13: a terminal ends lines CR LF
+            text = data[start : end - 1] if data[end - 1] == _CR else data[start:end]
             stamp = b""
             if stamped:
                 stamp, _, text = text.partition(b" ")
-            for item in items:
-                if isinstance(item, Block):
-                    if item.begin.regex.search(text) is not None:
-                        self._block, self._block_lines = item, [text]
-                        return end + 1
-                    continue
-                pattern = item.pattern
-                spans = pattern.regex.search(text)
-                if spans is None:
-                    continue
-                begin, stop = spans[pattern.addr]
-                if item.role == "opens":  # this and the next are by far the most frequent
-                    id_begin, id_stop = spans[pattern.id]
-                    servers[item.filter].connections.open(text[id_begin:id_stop], text[begin:stop])
-                elif item.role == "success" and pattern.addr:
-                    successes, address = servers[item.filter].successes, text[begin:stop]
-                    if successes.get(address) != stamp[:_MINUTE]:
-                        self._success(item, _Line(text, start, stamp, spans))
-                else:
-                    self._roles[item.role](item, _Line(text, start, stamp, spans))
-            if waiting != (self._waiting > 0):
+            self._take(items, text, start, stamp)
+            if self._block is not None or waiting != (self._waiting > 0):
                 return end + 1
         return len(data)
 
@@ -198,34 +164,38 @@ class Log:
         stamp = b""
         if self._stamped:
             stamp, _, text = text.partition(b" ")
-        if block.end.regex.search(text) is not None:
-            self._block = None
-            whole = b"\n".join([*self._block_lines, _without_start(block, text)])
-            for rule in block.rules:
-                self._try(rule, whole, position, stamp)
-            return end + 1
         self._block_lines.append(_without_start(block, text))
+        if block.end.check.matches(text):
+            self._block = None
+            self._take(block.rules, b"\n".join(self._block_lines), position, stamp)
+            return end + 1
         if len(self._block_lines) >= block.most_lines or sum(map(len, self._block_lines)) > _MOST_BLOCK_BYTES:
             self._block = None
         # Lines in between are something else's; a block's own hold nothing that these patterns take.
         for _, _, items in self._recogniser.full_gate.lines(text):
-            for item in items:
-                if isinstance(item, Rule):
-                    self._try(item, text, position, stamp)
-                elif item is not block and item.begin.regex.search(text) is not None:
-                    self._block, self._block_lines = item, [text]
+            self._take(items, text, position, stamp)
         return end + 1
 
-    def _try(self, rule: Rule, text: bytes, start: int, stamp: bytes) -> None:
-        spans = rule.pattern.regex.search(text)
-        if spans is None:
-            return
-        line = _Line(text, start, stamp, spans)
-        if rule.role == "opens":
-            connections = self._servers[rule.filter].connections
-            connections.open(line.group(rule.pattern.id) or b"", line.group(rule.pattern.addr) or b"")
-        else:
-            self._roles[rule.role](rule, line)
+    def _take(self, items: Sequence[Rule | Block], text: bytes, start: int, stamp: bytes) -> None:
+        """Try *items* on one line, or on one block of lines, that started at *start*."""
+        for item in items:
+            if isinstance(item, Block):
+                if item is not self._block and item.begin.check.matches(text):
+                    self._block, self._block_lines = item, [text]
+                continue
+            pattern = item.pattern
+            if item.role == "opens":  # by far the most frequent; hardly one is ever asked for again
+                if pattern.check.matches(text):
+                    self._servers[item.filter].connections.open(pattern, text)
+                continue
+            spans = pattern.regex.search(text)
+            if spans is None:
+                continue
+            if item.role == "success" and pattern.addr:
+                address = text[slice(*spans[pattern.addr])]
+                if self._servers[item.filter].successes.get(address) == stamp[:_MINUTE]:
+                    continue
+            self._roles[item.role](item, _Line(text, start, stamp, spans))
 
     def _rename(self, rule: Rule, line: _Line) -> None:
         identity, address = line.group(rule.pattern.id), parse(line.group(rule.pattern.addr) or b"")
@@ -258,7 +228,6 @@ class Log:
             self._name(connection, identity, address, rule, line)
         else:
             self._give_up(connections, identity)
-        connections.close(identity)
 
     def _proxied(self, rule: Rule, _line: _Line) -> None:
         self._servers[rule.filter].proxied = True
@@ -295,7 +264,7 @@ class Log:
         self._told(rule, kind, reason, address)
         if address is not None and rule.peer and self._servers[rule.filter].proxied:
             self._events.append(Proxy(address, rule.filter, self._number(line), _seconds(line.stamp)))
-            self._orphan(rule, kind)
+            self._account.orphan(rule, kind)
             return
         if (connection is not None and connection.offended) or self._is_echo(rule, reason, address):
             return
@@ -343,7 +312,7 @@ class Log:
     def _give_up(self, connections: Connections, identity: bytes) -> None:
         suspicion = connections.waiting.pop(identity)
         self._waiting -= 1
-        self._orphan(suspicion.rule, suspicion.kind)
+        self._account.orphan(suspicion.rule, suspicion.kind)
 
     def _told(self, rule: Rule, kind: str, reason: str, address: Address | None) -> None:
         """Note what an echo of this line may repeat."""
@@ -354,7 +323,7 @@ class Log:
                     echoes.clear()
                 echoes[id(echo), reason, address] += 1
             else:
-                self._count_surplus(echo, kind, reason, -1)
+                self._account.repeat(echo, kind, reason, -1)
 
     def _is_echo(self, rule: Rule, reason: str, address: Address | None) -> bool:
         echoes = self._servers[rule.filter].echoes
@@ -366,21 +335,13 @@ class Log:
 
     def _repeat_or_orphan(self, rule: Rule, kind: str, reason: str) -> None:
         if rule.echo_of:
-            self._count_surplus(rule, kind, reason, 1)
+            self._account.repeat(rule, kind, reason, 1)
         else:
             self._alone += 1
-            self._orphan(rule, kind)
-
-    def _count_surplus(self, rule: Rule, kind: str, reason: str, by: int) -> None:
-        """Lines without address less the lines with one that they repeat, whichever comes first."""
-        each = self._surplus.setdefault((kind, rule.filter, reason), Unattributed(kind, rule.filter, rule.advice))
-        each.count += by
-
-    def _orphan(self, rule: Rule, kind: str) -> None:
-        _add(self._orphans, kind, rule.filter, rule.advice, 1)
+            self._account.orphan(rule, kind)
 
     def _number(self, line: _Line) -> int:
-        """The number of *line* in the log, the first being 1."""
+        """Count up to *line* in the log, the first being 1."""
         self._line += self._data.count(b"\n", self._counted, line.start)
         self._counted = line.start
         return self._line + 1
@@ -391,11 +352,6 @@ def _without_start(block: Block, text: bytes) -> bytes:
         return text
     start = block.line.regex.search(text)
     return b"" if start is None else text[start[0][1] :]
-
-
-def _add(found: dict[tuple[str, str], Unattributed], kind: str, name: str, advice: str, count: int) -> None:
-    each = found.setdefault((kind, name), Unattributed(kind, name, advice or _NO_ADDRESS))
-    each.count += count
 
 
 def _seconds(stamp: bytes) -> float | None:

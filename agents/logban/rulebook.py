@@ -41,7 +41,7 @@ class Rulebook:
     containers: Mapping[str, Watched]
 
     def choose(self, names: Iterable[str]) -> list[Filter]:
-        """The filters of these *names*. Raises SettingsError for unknown ones, all at once."""
+        """Give the filters of these *names*. Raises SettingsError for unknown ones, all at once."""
         wanted = list(dict.fromkeys(names))
         unknown = [name for name in wanted if name not in self.filters]
         if unknown:
@@ -50,25 +50,25 @@ class Rulebook:
         return [self.filters[name] for name in wanted]
 
     def guess(self, image: str) -> list[Filter]:
-        """The filters for a container whose label names none, by the name of its *image*."""
+        """Guess the filters for a container whose label names none, by the name of its *image*."""
         name = image.rsplit("@", 1)[0].lower()
         return [each for each in self.filters.values() if any(text in name for text in each.images)]
 
 
 def load(path: Path | None) -> Rulebook:
-    """The shipped rulebook, changed by the file at *path* if there is one. Raises SettingsError with all complaints."""
-    shipped = yaml.safe_load((resources.files("logban") / "jails.yml").read_text())
+    """Read the shipped rulebook, changed by the file at *path* if there is one. Raises SettingsError with all complaints."""
+    shipped = rules.load_yaml((resources.files("logban") / "jails.yml").read_text())
     if path is None or not path.exists():
         return _build({}, shipped, "")
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        document = rules.load_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError((f"{path}: {' '.join(str(error).split())}",)) from None
     return _build(document, shipped, str(path))
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Addresses and CIDRs. Raises ValueError naming the first that is neither."""
+    """Read addresses and CIDRs. Raises ValueError naming the first that is neither."""
     found = []
     for text in texts:
         try:

@@ -25,13 +25,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def load(name: str) -> dict[str, Any]:
-    """The schema shipped as ``schemas/NAME.json``."""
+    """Load the schema shipped as ``schemas/NAME.json``."""
     schema: dict[str, Any] = json.loads((resources.files("logban") / "schemas" / f"{name}.json").read_text())
     return schema
 
 
 def errors(document: object, schema: dict[str, Any]) -> list[str]:
-    """Everything in *document* that *schema* does not allow, as ``place: what is wrong``."""
+    """Name everything in *document* that *schema* does not allow, as ``place: what is wrong``."""
     return [f"{place or 'document'}: {problem}" for place, problem in _check(document, schema, schema, "")]
 
 
@@ -80,7 +80,9 @@ def _check_object(
             yield from _check(member, others, root, inside)
 
 
-def _check_array(value: list[Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
+def _check_array(
+    value: list[Any], schema: dict[str, Any], root: dict[str, Any], place: str
+) -> Iterator[tuple[str, str]]:
     if len(value) < schema.get("minItems", 0):
         yield place, f"needs {schema['minItems']} or more"
     for number, member in enumerate(value):

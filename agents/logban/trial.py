@@ -61,7 +61,7 @@ class Trial:
             self._take(event)
 
     def report(self, seconds: float) -> dict[str, Any]:
-        """What was found, as documented for ``logban test --json``."""
+        """Report what was found, as documented for ``logban test --json``."""
         report: dict[str, Any] = {
             "lines": self._log.lines,
             "connections": self._log.connections,
@@ -75,12 +75,14 @@ class Trial:
         return report
 
     def advice(self) -> list[str]:
-        """Why offences could not be attributed, and what would help."""
+        """Say why offences could not be attributed, and what would help."""
         return [f"{each.count} x {each.kind} ({each.filter}): {each.advice}" for each in self._log.unattributed()]
 
     def _take(self, event: Event) -> None:
         at = event.at if event.at is not None else 0.0
-        self._banned.update(source_key(ban.address) for ban in self._ledger.hear(event, at, self._chance) if not ban.jail.dry_run)
+        self._banned.update(
+            source_key(ban.address) for ban in self._ledger.hear(event, at, self._chance) if not ban.jail.dry_run
+        )
         if not isinstance(event, Offence):
             return
         key = (event.address, event.filter)
@@ -121,14 +123,14 @@ class Trial:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``logban test`` takes."""
+    """Declare what ``logban test`` takes."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="a log as the server printed it; - is standard input")
     parser.add_argument("--filter", nargs="+", action="extend", default=[], metavar="NAME", help="default: all filters")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--docker-timestamps",
         action="store_true",
-        help="lines begin with the engine's time, as `docker logs -t` prints them; without, all lines count as one moment",
+        help="lines begin with the engine's time, as of `docker logs -t`; without, all lines count as one moment",
     )
 
 
