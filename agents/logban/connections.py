@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from logban.address import parse
 
 if TYPE_CHECKING:
     from logban.address import Address
-    from logban.pattern import Pattern
     from logban.rules import Rule
 
-# Of one log. An offence follows soon upon the first line of its connection, so the oldest can go.
-MOST_OPENED = 8_192
-LONGEST_OPENING = 512
+# Of one log. An offence follows soon upon the first line of its connection, so the older half can go.
+MOST_OPENED = 16_384
 MOST_KNOWN = 16_384
 MOST_WAITING = 256
 
@@ -35,12 +33,11 @@ class Suspicion:
 class Connection:
     """One client's connection that did something worth a word."""
 
-    __slots__ = ("address", "offended", "renamed", "since", "succeeded")
+    __slots__ = ("address", "offended", "renamed", "succeeded")
 
-    def __init__(self, address: Address | None, since: int) -> None:
-        """*address* is None while only an id is known; *since* counts connections."""
+    def __init__(self, address: Address | None) -> None:
+        """*address* is None while only an id is known."""
         self.address = address
-        self.since = since
         self.renamed = False
         self.offended = False
         self.succeeded = False
@@ -49,47 +46,52 @@ class Connection:
 class Connections:
     """The connections of one server, by id.
 
-    Most of them never do anything: of those only the first line is kept, unread.
+    Most of them never do anything: of those only the two texts of their first line are kept, unread.
     """
 
-    __slots__ = ("_known", "_opened", "seen", "waiting")
+    __slots__ = ("_known", "_opened", "_reused", "seen", "waiting")
 
-    def __init__(self) -> None:
-        self._opened: deque[tuple[int, Pattern, bytes]] = deque(maxlen=MOST_OPENED)
+    def __init__(self, *, reused: bool) -> None:
+        """*reused*: an id (a process id, a counter) comes again and then means a new connection.
+
+        Else the first line with an id is the server's own, printed before the client said a word; a later one that
+        claims to open the same connection was slipped into the log by the client.
+        """
+        self._reused = reused
+        self._opened: dict[bytes, bytes] = {}
         self._known: dict[bytes, Connection] = {}
         # Offences whose address is still to come, by connection.
         self.waiting: dict[bytes, Suspicion] = {}
         self.seen = 0
 
-    def open(self, pattern: Pattern, line: bytes) -> None:
-        """Note that a connection begins with *line*, which *pattern* matches."""
+    def open(self, identity: bytes, address: bytes) -> None:
+        """Note that a connection begins; *address* is its text, empty when the line has a name in its place."""
+        opened = self._opened
+        if self._reused:
+            self._known.pop(identity, None)
+        elif identity in opened or identity in self._known:
+            return
         self.seen += 1
-        self._opened.append((self.seen, pattern, line[:LONGEST_OPENING]))
+        opened[identity] = address
+        if len(opened) > MOST_OPENED:
+            self._opened = dict(islice(opened.items(), MOST_OPENED // 2, None))
 
     def get(self, identity: bytes) -> Connection | None:
-        """Find the connection with this id, if its first line or another one of it was seen.
-
-        An id may come again (a process id, a counter): the latest connection is meant.
-        """
+        """Find the connection with this id, if its first line or another one of it was seen."""
         known = self._known.get(identity)
-        since = 0 if known is None else known.since
-        for number, pattern, line in reversed(self._opened):
-            if number <= since:
-                break
-            if identity in line:
-                spans = pattern.regex.search(line)
-                if spans is not None and line[slice(*spans[pattern.id])] == identity:
-                    return self._know(identity, parse(line[slice(*spans[pattern.addr])]), number)
-        return known
+        if known is not None:
+            return known
+        address = self._opened.get(identity)
+        return None if address is None else self._know(identity, parse(address))
 
     def add(self, identity: bytes, address: Address | None) -> Connection:
         """Note a connection whose first line was not seen, or that turned out to be another than the known one."""
         self.seen += 1
-        return self._know(identity, address, self.seen)
+        return self._know(identity, address)
 
-    def _know(self, identity: bytes, address: Address | None, since: int) -> Connection:
+    def _know(self, identity: bytes, address: Address | None) -> Connection:
         self._known.pop(identity, None)
-        connection = self._known[identity] = Connection(address, since)
+        connection = self._known[identity] = Connection(address)
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
         return connection

@@ -32,6 +32,7 @@ _MOST_RECENT_SUCCESSES = 4_096
 _REASON_CHARACTERS = 160
 # Of the engine's time, up to the minute.
 _MINUTE = len("2026-11-22T08:36")
+_NOWHERE = (0, 0)
 _CR = 13  # a terminal ends lines with CR LF
 
 
@@ -39,7 +40,7 @@ _CR = 13  # a terminal ends lines with CR LF
 class _Server:
     """What one filter remembers of one log."""
 
-    connections: Connections = field(default_factory=Connections)
+    connections: Connections
     # Behind PROXY headers: what the socket's other end is, is a balancer.
     proxied: bool = False
     # What named patterns told and echoes may repeat: surplus of tellings per echo rule, reason and address.
@@ -95,7 +96,7 @@ class Log:
         """*stamped*: each line starts with the engine's RFC 3339 time and a blank."""
         self._recogniser = recogniser
         self._stamped = stamped
-        self._servers = {each.name: _Server() for each in recogniser.filters}
+        self._servers = {each.name: _Server(Connections(reused=each.reuses_ids)) for each in recogniser.filters}
         self._waiting = 0
         self._block: Block | None = None
         self._block_lines: list[bytes] = []
@@ -165,7 +166,7 @@ class Log:
         if self._stamped:
             stamp, _, text = text.partition(b" ")
         self._block_lines.append(_without_start(block, text))
-        if block.end.check.matches(text):
+        if block.end.regex.matches(text):
             self._block = None
             self._take(block.rules, b"\n".join(self._block_lines), position, stamp)
             return end + 1
@@ -180,22 +181,19 @@ class Log:
         """Try *items* on one line, or on one block of lines, that started at *start*."""
         for item in items:
             if isinstance(item, Block):
-                if item is not self._block and item.begin.check.matches(text):
+                if item is not self._block and item.begin.regex.matches(text):
                     self._block, self._block_lines = item, [text]
                 continue
             pattern = item.pattern
-            if item.role == "opens":  # by far the most frequent; hardly one is ever asked for again
-                if pattern.check.matches(text):
-                    self._servers[item.filter].connections.open(pattern, text)
-                continue
             spans = pattern.regex.search(text)
             if spans is None:
                 continue
-            if item.role == "success" and pattern.addr:
-                address = text[slice(*spans[pattern.addr])]
-                if self._servers[item.filter].successes.get(address) == stamp[:_MINUTE]:
-                    continue
-            self._roles[item.role](item, _Line(text, start, stamp, spans))
+            begin, end = spans[pattern.addr] if pattern.addr else _NOWHERE
+            if item.role == "opens":  # this and a repeated success are by far the most frequent
+                identity = text[slice(*spans[pattern.id])]
+                self._servers[item.filter].connections.open(identity, text[begin:end] if begin >= 0 else b"")
+            elif item.role != "success" or self._servers[item.filter].successes.get(text[begin:end]) != stamp[:_MINUTE]:
+                self._roles[item.role](item, _Line(text, start, stamp, spans))
 
     def _rename(self, rule: Rule, line: _Line) -> None:
         identity, address = line.group(rule.pattern.id), parse(line.group(rule.pattern.addr) or b"")
@@ -263,7 +261,6 @@ class Log:
             return  # what stands in the address's place is no address: nothing is guessed
         self._told(rule, kind, reason, address)
         if address is not None and rule.peer and self._servers[rule.filter].proxied:
-            self._events.append(Proxy(address, rule.filter, self._number(line), _seconds(line.stamp)))
             self._account.orphan(rule, kind)
             return
         if (connection is not None and connection.offended) or self._is_echo(rule, reason, address):

@@ -80,6 +80,7 @@ class Filter:
     advice: tuple[str, ...]
     rules: tuple[Rule, ...]
     blocks: tuple[Block, ...]
+    reuses_ids: bool = False
 
 
 @cache
@@ -133,6 +134,7 @@ def build(name: str, document: Any, origin: str) -> Filter:
         tuple(document.get("advice", ())),
         rules,
         blocks,
+        document.get("reuses_ids", False),
     )
 
 
