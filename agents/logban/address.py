@@ -11,7 +11,7 @@ Network = IPv4Network | IPv6Network
 
 # What one client can choose freely: an IPv4 address, or the lower half of an IPv6 one (RFC 6177, RFC 8981).
 _IPV6_CLIENT_BITS = 64
-_IPV4_SOURCES = 2**32
+IPV4_SOURCES = 2**32
 # The longest literal is an IPv4-mapped IPv6 address, 45 characters; a zone (RFC 4007) may follow.
 _LITERAL = re.compile(rb"([0-9A-Fa-f:.]{2,45})(?:%[0-9A-Za-z._-]{1,16})?")
 
@@ -43,11 +43,11 @@ def source_key(address: Address) -> int:
     """Give the source of *address* as a number: dicts hash it a good deal faster than ipaddress's own objects."""
     number = int(address)
     # IPv6 sources count from 2**32 on: the upper halves of their addresses.
-    return number if isinstance(address, IPv4Address) else _IPV4_SOURCES + (number >> _IPV6_CLIENT_BITS)
+    return number if isinstance(address, IPv4Address) else IPV4_SOURCES + (number >> _IPV6_CLIENT_BITS)
 
 
 def network(key: int) -> Network:
     """Give the source whose `source_key` is *key*."""
-    if key < _IPV4_SOURCES:
+    if key < IPV4_SOURCES:
         return IPv4Network((key, 32))
-    return IPv6Network((key - _IPV4_SOURCES << _IPV6_CLIENT_BITS, _IPV6_CLIENT_BITS))
+    return IPv6Network((key - IPV4_SOURCES << _IPV6_CLIENT_BITS, _IPV6_CLIENT_BITS))

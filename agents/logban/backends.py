@@ -7,7 +7,7 @@ from typing import Final, Literal
 from logban.firewall import CAPACITY, Fence, Firewall, FirewallError, NoFirewall
 from logban.iptables import Iptables, Variant, load
 from logban.nftables import TRY, Nftables, ruleset
-from logban.program import ProgramError, run
+from logban.process import ProgramError, run
 
 Backend = Literal["auto", "iptables", "nftables", "none"]
 

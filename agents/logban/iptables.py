@@ -28,7 +28,7 @@ from logban.firewall import (
 from logban.ipset import IpSets, SetInUse
 from logban.netlink import Connection
 from logban.nftset import IPV4, IPV6, NfTable
-from logban.program import Command, run
+from logban.process import Command, run
 
 CHAIN: Final = "LOGBAN"
 Variant = Literal["", "-nft", "-legacy"]  # the suffix of the programs' names; without one, the system's choice

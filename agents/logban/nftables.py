@@ -23,7 +23,7 @@ from logban.firewall import (
 )
 from logban.netlink import Connection
 from logban.nftset import INET, NfTable
-from logban.program import Command, ProgramError, run
+from logban.process import Command, ProgramError, run
 
 TABLE: Final = "logban"
 LOAD: Final[Command] = ("nft", "-f", "-")

@@ -143,7 +143,9 @@ def test_one_failed_handshake_is_one_offence(what: str, log: str) -> None:
     ],
 )
 def test_what_go_says_has_its_kind(text: str, kind: str) -> None:
-    line = f"2026-11-22T08:34:59Z DBG log/log.go:245 > http: TLS handshake error from [2001:db8::7]:37143: tls: {text}\n"
+    line = (
+        f"2026-11-22T08:34:59Z DBG log/log.go:245 > http: TLS handshake error from [2001:db8::7]:37143: tls: {text}\n"
+    )
     assert offences(line, "traefik") == [("2001:db8::7", kind)]
 
 
