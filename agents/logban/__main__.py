@@ -1,29 +1,18 @@
-"""logban's command line."""
-
-from __future__ import annotations
+"""Wiring only: settings, logs, adapters, loop, exit status."""
 
 import sys
 
-from logban import trial
-from logban.config import Config
-from sidecarkit import command
-from sidecarkit.command import Agent, Command
-
-AGENT = Agent(
-    name="logban",
-    summary="Watches containers' logs and bans who probes their TLS.",
-    schema=Config,
-    commands=(
-        Command(
-            "test", "say what the filters and jails make of a log; touches nothing", trial.perform, trial.arguments
-        ),
-    ),
-)
+from sidecarkit.liveness import run_healthcheck
 
 
 def main() -> int:
-    """Run the command that was asked for."""
-    return command.main(AGENT)
+    """Run the command line. The healthcheck, asked twice a minute, is answered before anything else is imported."""
+    if sys.argv[1:] == ["healthcheck"]:
+        return run_healthcheck("logban")
+    from logban.program import LOGBAN  # noqa: PLC0415 - see above
+    from sidecarkit import command  # noqa: PLC0415
+
+    return command.main(LOGBAN)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,11 @@ class Cursor:
         return max(self._stamps.values())
 
     @property
+    def at(self) -> float:
+        """That time as Unix time; 0 before the first line."""
+        return seconds(self.stamp) if self.stamp else 0.0
+
+    @property
     def from_stamp(self) -> bytes:
         """The time from which on reading again misses nothing; empty: from the start."""
         return stamp_at(seconds(self.stamp) - OVERLAP_SECONDS) if self.stamp else b""

@@ -106,7 +106,7 @@ class Hands:
         except EngineError as error:
             self._put(NotOpened(order.container, order, error))
         else:
-            sock.setblocking(False)
+            sock.setblocking(False)  # noqa: FBT003 - socket's own
             self._put(Opened(order.container, order, anatomy, sock, first))
 
 

@@ -1,6 +1,7 @@
 """The loop's inbox: a queue whose news also wake a selector."""
 
 import os
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -22,10 +23,8 @@ class Inbox:
 
     def take(self) -> list[Any]:
         """Take all there is, without waiting."""
-        try:
+        with suppress(BlockingIOError):
             os.eventfd_read(self._bell)
-        except BlockingIOError:
-            pass
         messages: list[Any] = []
         while True:
             try:

@@ -90,6 +90,14 @@ class Ledger:
         if len(known) < MOST_PROXIES and not any(address in network for network in known):
             self.protect(replace(self.protected, proxies=(*known, _exactly(address))))
 
+    def pardon(self, who: int) -> None:
+        """Hold nothing against the source *who* any more: a person lifted its ban. Its earlier bans stay known."""
+        for jail in self.jails:
+            key = (jail.name, who)
+            if key in self.histories:
+                self.histories[key] = History((), self.histories[key].bans)
+                self._changed[key] = None
+
     def changes(self) -> list[tuple[str, int, History | None]]:
         """Give jail, source (see `address.network`) and history of all that changed since; None: it is forgotten."""
         changed, self._changed = self._changed, {}

@@ -212,22 +212,35 @@ class Store:
 
     def ban(self, ban: BanRecord) -> None:
         """Write a ban; one of the same source in the same fence ends with it."""
-        self.end(ban.source, "replaced", fence=ban.fence, at=ban.at)
         self._database.execute(
-            "INSERT INTO bans (source, key, fence, address, jail, at, until, number, kinds, reason, container, filter,"
-            " evidence, dry_run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                str(ban.source), str(source_key(ban.source.network_address)), ban.fence, None if ban.address is None else str(ban.address), ban.jail, ban.at,
-                ban.until, ban.number, json.dumps(ban.kinds or {}), ban.reason, ban.container, ban.filter,
-                ban.evidence, ban.dry_run,
-            ),
-        )  # fmt: skip
+            "UPDATE bans SET ended_at = ?, ended = 'replaced'"
+            " WHERE ended_at IS NULL AND source = ? AND fence = ? AND dry_run = ?",
+            (ban.at, str(ban.source), ban.fence, ban.dry_run),
+        )
+        row = {
+            "source": str(ban.source),
+            "key": str(source_key(ban.source.network_address)),
+            "fence": ban.fence,
+            "address": None if ban.address is None else str(ban.address),
+            "jail": ban.jail,
+            "at": ban.at,
+            "until": ban.until,
+            "number": ban.number,
+            "kinds": json.dumps(ban.kinds or {}),
+            "reason": ban.reason,
+            "container": ban.container,
+            "filter": ban.filter,
+            "evidence": ban.evidence,
+            "dry_run": ban.dry_run,
+        }
+        columns, holes = ", ".join(row), ", ".join(f":{column}" for column in row)
+        self._database.execute(f"INSERT INTO bans ({columns}) VALUES ({holes})", row)  # noqa: S608 - our own names
 
-    def end(self, source: Source, how: str, *, fence: str | None = None, at: float | None = None) -> int:
+    def end(self, source: Source, how: str, *, fence: str | None = None) -> int:
         """Close the bans of a source that stand, of one fence or of all. How many there were."""
         return self._database.execute(
             "UPDATE bans SET ended_at = ?, ended = ? WHERE ended_at IS NULL AND source = ? AND (? IS NULL OR fence = ?)",
-            (time.time() if at is None else at, how, str(source), fence, fence),
+            (time.time(), how, str(source), fence, fence),
         ).rowcount
 
     def end_all(self, how: str) -> int:
@@ -254,10 +267,16 @@ class Store:
         rows = self._database.execute("SELECT id, document FROM requests ORDER BY id")
         return [(row["id"], _request(row["document"])) for row in rows]
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request) -> int:
+        """Ask the agent for something; returns the number of the request."""
         source = None if request.source is None else str(request.source)
         document = json.dumps({"source": source, "for": request.seconds, "reason": request.reason, "at": request.at})
-        self._database.execute("INSERT INTO requests (document) VALUES (?)", (document,))
+        asked = self._database.execute("INSERT INTO requests (document) VALUES (?)", (document,))
+        return int(asked.lastrowid or 0)
+
+    def is_open(self, request: int) -> bool:
+        """Say whether a request was not answered yet."""
+        return self._database.execute("SELECT 1 FROM requests WHERE id = ?", (request,)).fetchone() is not None
 
     def answered(self, request: int) -> None:
         self._database.execute("DELETE FROM requests WHERE id <= ?", (request,))
@@ -274,14 +293,10 @@ class Store:
 
     def prune(self, now: float, trust_seconds: float) -> None:
         """Forget what is too old or too much."""
-        for table, kept, condition in (
-            ("offences", KEPT_OFFENCES, "TRUE"),
-            ("bans", KEPT_BANS, "ended_at IS NOT NULL"),
-        ):
-            self._database.execute(
-                f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ? AND {condition}",
-                (kept,),  # noqa: S608
-            )
+        self._database.execute("DELETE FROM offences WHERE id <= (SELECT max(id) FROM offences) - ?", (KEPT_OFFENCES,))
+        self._database.execute(
+            "DELETE FROM bans WHERE ended_at IS NOT NULL AND id <= (SELECT max(id) FROM bans) - ?", (KEPT_BANS,)
+        )
         self._database.execute("DELETE FROM trusted WHERE at < ?", (now - trust_seconds,))
         self._database.execute(
             "DELETE FROM readings WHERE container NOT IN"

@@ -23,7 +23,6 @@ def lacking() -> str:
     return ", ".join(program for program in PROGRAMS if not shutil.which(program))
 
 
-
 HOST = {4: "198.51.100.1", 6: "2001:db8::1"}
 EVIL = {4: "198.51.100.66", 6: "2001:db8:0:666::66"}
 EVIL_NEIGHBOUR = "2001:db8:0:666:ffff::1"  # another address of the same /64
