@@ -46,10 +46,10 @@ class Expression:
         self.find: Callable[[bytes, int, int], list[Span]] = partial(compiled._regexp.Match, _SEARCH)  # noqa: SLF001
 
     def search(self, data: bytes) -> list[Span] | None:
-        """The spans of the first match in *data* and of its groups; None when there is none."""
+        """Give the spans of the first match in *data* and of its groups; None when there is none."""
         spans = self.find(data, 0, len(data))
         return spans if spans[0][0] >= 0 else None
 
     def matches(self, data: bytes) -> bool:
-        """Whether there is a match in *data*."""
+        """Tell whether there is a match in *data*."""
         return self.find(data, 0, len(data))[0][0] >= 0
