@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from logban import trial
+from logban import exchange, trial
 from logban.config import Config
 from sidecarkit import command
 from sidecarkit.command import Agent, Command
@@ -17,6 +17,8 @@ AGENT = Agent(
         Command(
             "test", "say what the filters and jails make of a log; touches nothing", trial.perform, trial.arguments
         ),
+        Command("export", "write the jails as files for fail2ban", exchange.export, exchange.export_arguments),
+        Command("import", "print a filter of fail2ban's as one of ours", exchange.read, exchange.import_arguments),
     ),
 )
 

@@ -43,6 +43,7 @@ class Pattern:
     """A compiled pattern. A match holds one of the *literals*; the three numbers are groups, 0 where it has none."""
 
     text: str
+    expanded: str
     literals: tuple[bytes, ...]
     regex: Expression
     addr: int
@@ -62,7 +63,8 @@ def compile_pattern(
     if not text.startswith("^"):
         raise PatternError("it must start with ^, so that text chosen by a client cannot pose as the server's")
     try:
-        regex = Expression(_expand(text, definitions))
+        expanded = _expand(text, definitions)
+        regex = Expression(expanded)
     except ExpressionError as error:
         raise PatternError(str(error)) from None
     # Without what follows the last letter or digit: then hardly any text begins where another one ends (see gate.py).
@@ -74,7 +76,7 @@ def compile_pattern(
             f"it has no plain text of {SHORTEST_LITERAL} characters or more that every match holds; "
             "say it in 'literal', or write one into the pattern"
         )
-    return Pattern(text, plain, regex, *(regex.names.get(name, 0) for name in ("addr", "id", "reason")))
+    return Pattern(text, expanded, plain, regex, *(regex.names.get(name, 0) for name in ("addr", "id", "reason")))
 
 
 def _expand(text: str, definitions: Mapping[str, str]) -> str:
