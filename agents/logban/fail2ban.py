@@ -122,13 +122,17 @@ class Imported:
     left_out: tuple[str, ...]
 
 
+_PLAIN_TAG = re.compile(r"<F-(?!MLFID|CONTENT)([A-Z0-9_]+)>([^|]*?)</F-\1>(?![*+?{])")
 _F_TAG = re.compile(r"<(/?)F-[A-Z0-9_]+(/?)>")
 # Lines that are no failure, or the end of a connection: of interest only where they tell its address.
 _NO_FAILURE = re.compile(r"<F-(?:NOFAIL|MLFGAINED|MLFFORGET)>")
 _REFERENCE = re.compile(r"%\(([^)]+)\)s|<([a-z_][\w-]*)>")
 _HOSTS = re.compile(r"<(?:HOST|ADDR|IP4|IP6)>")
 # What fail2ban's common.conf calls __prefix_line: time, host, daemon and its process id.
-_PREFIX = r"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} |<TIME>)?(?:[^ ]+ )?(?:\S*(?:%s)\S*(?:\[[0-9]+\])?:? )?"
+_HOST = r"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} |<TIME>)?(?:[^ ]+ )?"
+_PREFIX = _HOST + r"(?:\S*(?:%s)\S*(?:\[[0-9]+\])?:? )?"
+# The same where the process id stands for the connection.
+_PREFIX_WITH_ID = _HOST + r"\S*(?:%s)\S*\[(?P<id>[0-9]+)\]:? "
 # fail2ban cuts the time out of a line before it looks at the rest.
 _OWN_TIME = r"(?:\[?[0-9A-Z][0-9A-Za-z/:., +-]{7,38}\]? *)?"
 _CANNOT = {
@@ -167,15 +171,17 @@ def read(name: str, text: str, kind: str = "auth_failure") -> Imported:
             left_out.append(f"{line}: {problem}")
     if not patterns:
         raise SettingsError(tuple(f"{name}: {why}" for why in left_out or ["it has no failregex"]))
-    document = {"about": f"{name}, taken over from fail2ban", "patterns": patterns}
+    # Ids are mostly process ids, which come again.
+    document = {"about": f"{name}, taken over from fail2ban", "reuses_ids": True, "patterns": patterns}
     return Imported(yaml.safe_dump(document, sort_keys=False, width=1000), tuple(left_out))
 
 
 def _pattern(text: str, kind: str) -> tuple[dict[str, Any] | None, str]:
     role = "opens" if _NO_FAILURE.search(text) else "offence"
     text = _HOSTS.sub("<ADDR>", text).replace("<F-MLFID>", "(?P<id>")
+    text = _PLAIN_TAG.sub(r"\2", text)
     text = _F_TAG.sub(lambda tag: "" if tag[2] else ")" if tag[1] else "(?:", text)
-    if not text.startswith(f"^{_PREFIX[:20]}"):
+    if not text.startswith(f"^{_HOST}"):
         text = f"^{_OWN_TIME}{text[1:]}"
     if "<SKIPLINES>" in text:
         return None, "<SKIPLINES> spans lines; use a block or a connection id instead"
@@ -196,10 +202,12 @@ def _resolve(text: str, values: Mapping[str, str]) -> str:
 
     def value(found: re.Match[str]) -> str:
         name = found[1] or found[2]
-        if name == "__prefix_line":
-            return _PREFIX % (values.get("_daemon", "").strip() or r"[^ :\[]+")
+        if name in prefixes:
+            return prefixes[name] % (values.get("_daemon", "").strip() or r"[^ :\[]+")
         return values.get(name.lower(), found[0]).strip()
 
+    prefixes = {"__prefix_line": _PREFIX, "__prefix_id": _PREFIX_WITH_ID}
+    text = text.replace("<F-MLFID>%(__prefix_line)s</F-MLFID>", "%(__prefix_id)s")
     for _ in range(8):  # definitions refer to others
         resolved = _REFERENCE.sub(value, text)
         if resolved == text:
