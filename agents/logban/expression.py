@@ -14,8 +14,9 @@ import re2
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Memory for one automaton; RE2 falls back to a slower one when it has no more.
-_AUTOMATON_BYTES = 32 << 20
+# Memory for the states of one automaton, which hostile text can make many; RE2 starts anew when there is no more.
+PATTERN_BYTES = 1 << 20
+GATE_BYTES = 8 << 20
 _SEARCH = re2._re2.RE2.Anchor.UNANCHORED  # noqa: SLF001 -- see above; tests/unit/logban/test_expression.py guards it
 
 Span = tuple[int, int]
@@ -30,10 +31,10 @@ class Expression:
 
     __slots__ = ("find", "names")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, memory: int = PATTERN_BYTES) -> None:
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
-        options.max_mem = _AUTOMATON_BYTES
+        options.max_mem = memory
         options.log_errors = False
         try:
             compiled = re2.compile(text.encode(), options)
