@@ -7,6 +7,7 @@ import gzip
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,15 @@ def test_a_jails_figures_are_its_own() -> None:
     text = exported()["jail.d/wildduck-legacytls.conf"]
     for line in ("enabled = true", "maxretry = 5", "findtime = 600", "bantime = 600", "bantime.maxtime = 604800"):
         assert f"\n{line}\n" in text
+
+
+def test_what_means_something_to_fail2ban_is_escaped() -> None:
+    own = rules.read(
+        "own", "about: x\npatterns:\n  - {offence: '^<b>100% refused <ADDR>', kind: malformed}\n", "own.yml"
+    )
+    jail = replace(rulebook.load(None).jails["wildduck-legacytls"], filters=frozenset({"own"}))
+    text = fail2ban.export([jail], {"own": own})["filter.d/wildduck-legacytls.conf"]
+    assert "\nfailregex = ^\\x3cb>100%% refused <ADDR>\n" in text
 
 
 def test_every_expression_is_one_that_python_compiles() -> None:

@@ -267,6 +267,8 @@ def test_pop3_tells_one_failure_in_two_ways_and_it_counts_once() -> None:
     assert offences(log) == [("192.0.2.7", "legacy_tls")]
     assert offences(log * 2) == [("192.0.2.7", "legacy_tls")] * 1
     assert offences(log + log.replace("mjcox", "other")) == [("192.0.2.7", "legacy_tls")] * 2
+    implicit_tls = log[log.index("ERR!") :]  # a failure on 995 has the block alone
+    assert offences(log + implicit_tls) == [("192.0.2.7", "legacy_tls")] * 2
 
 
 def test_other_lines_may_stand_inside_a_block() -> None:
@@ -278,9 +280,14 @@ def test_other_lines_may_stand_inside_a_block() -> None:
     assert sorted(offences(log)) == [("192.0.2.7", "legacy_tls"), ("192.0.2.9", "legacy_tls")]
 
 
-def test_a_block_that_never_ends_is_given_up() -> None:
-    log = "ERR! Gelf {\n" + "ERR! Gelf   x: 'y',\n" * 500 + f"ERR! lcdq2cve5cs80jq8 192.0.2.7 {ERROR}\n"
-    assert offences(log) == [("192.0.2.7", "legacy_tls")]
+def test_a_block_without_end_is_given_up() -> None:
+    fields = "ERR! Gelf   _reason: 'unsupported protocol',\nERR! Gelf   _code: 'x',\n"
+    address = "ERR! Gelf   _protocol: 'imap',\nERR! Gelf   _stage: 'connect',\nERR! Gelf   _ip: '192.0.2.9',\n"
+    filler = "ERR! Gelf   x: 'y',\n"
+    assert len(offences(f"ERR! Gelf {{\n{fields}{filler * 20}{address}ERR! Gelf }}\n")) == 1
+    assert offences(f"ERR! Gelf {{\n{fields}{filler * 500}{address}ERR! Gelf }}\n") == []
+    long = f"ERR! Gelf   x: '{'y' * 70_000}',\n"
+    assert offences(f"ERR! Gelf {{\n{fields}{long}{address}ERR! Gelf }}\n") == []
 
 
 def test_behind_proxy_headers_a_peers_address_blames_nobody() -> None:
