@@ -35,7 +35,7 @@ class CommonSettings:
     )
     notify_urls: tuple[str, ...] | None = setting(
         "NOTIFY_URLS",
-        settings.words,
+        settings.urls,
         secret=True,
         help="where to tell people: Apprise URLs, separated by commas or spaces",
     )
@@ -45,7 +45,7 @@ class CommonSettings:
     webhook_json_key: str | None = setting(
         "WEBHOOK_JSON_KEY",
         settings.text,
-        help="send one JSON field of this name, with the text; default all facts with the text in `text`",
+        help="send one JSON field of this name, with the text; default all facts, the text in `text` and `content`",
     )
 
     def engine_endpoint(self) -> Endpoint:
@@ -59,8 +59,7 @@ class CommonSettings:
     def targets(self) -> list[notify.Target]:
         """Where notices go."""
         found: list[notify.Target] = []
-        if self.notify_urls:
-            found.append(notify.AppriseUrls(self.notify_urls))
+        found.extend(notify.AppriseUrl(url, number) for number, url in enumerate(self.notify_urls or (), start=1))
         if self.webhook_url:
             found.append(notify.Webhook(self.webhook_url, self.webhook_json_key))
         return found

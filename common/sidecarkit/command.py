@@ -6,13 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sidecarkit import logs, settings
 from sidecarkit.agent import CommonSettings
 from sidecarkit.errors import SettingsError, SidecarError
-from sidecarkit.liveness import healthcheck
+from sidecarkit.liveness import run_healthcheck
 from sidecarkit.metrics import package_version
 
 C = TypeVar("C", bound=CommonSettings)
@@ -43,14 +42,9 @@ class Agent(Generic[C]):
 def main(agent: Agent[C], arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Parse, read the settings, perform; returns the exit status of CONTRIBUTING.md's table: 0, 1 or 2."""
     chosen = _parser(agent).parse_args(arguments)
-    if chosen.command == "settings":
-        sys.stdout.write(settings.table(agent.schema) + "\n")
-        return DONE
     try:
-        config = settings.read(agent.schema, environ)
-        logs.configure(config.log_level, config.log_format)
-        command: Command[C] = chosen.perform
-        return command.perform(config, chosen)
+        status = _perform(agent, chosen, environ)
+        sys.stdout.flush()  # here and not at the end of the process, where a broken pipe would be a complaint
     except SettingsError as error:
         sys.stderr.write("".join(f"{agent.name}: {complaint}\n" for complaint in error.complaints))
         return MISUSED
@@ -60,12 +54,19 @@ def main(agent: Agent[C], arguments: Sequence[str] | None = None, environ: Mappi
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    return status
 
 
-def run_healthcheck(name: str, environ: Mapping[str, str] = os.environ) -> int:
-    """Answer Docker's HEALTHCHECK without reading settings: it is asked twice a minute."""
-    folder = environ.get(f"{name.upper()}_STATE") or f"/var/lib/{name}"
-    return healthcheck(Path(folder) / "heartbeat.json")
+def _perform(agent: Agent[C], chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if chosen.command == "settings":
+        sys.stdout.write(settings.table(agent.schema) + "\n")
+        return DONE
+    if chosen.command == "healthcheck":
+        return run_healthcheck(agent.name)
+    config = settings.read(agent.schema, environ)
+    logs.configure(config.log_level, config.log_format)
+    command: Command[C] = chosen.perform
+    return command.perform(config, chosen)
 
 
 def _parser(agent: Agent[C]) -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from sidecarkit.errors import ContainerGone, EngineError, EngineTimeout, EngineUnavailable, Refused
 
 NEWEST_API = (1, 52)  # the newest version whose answers were read against this code
+LOG_REACH = 64
 DEFAULT_SOCKET = "/var/run/docker.sock"
 Query = Mapping[str, str | int | Mapping[str, list[str]]]
 Observer = Callable[[str, float, str | None], None]  # operation, seconds, reason of failure or None
@@ -105,7 +106,7 @@ class Stream:
 
     def __init__(self, answer: "_Answer") -> None:
         self.response = answer.response
-        self._connection, self._sock = answer.connection, answer.sock
+        self._sock = answer.sock
 
     def __iter__(self) -> Iterator[bytes]:
         with translated("stream"):
@@ -113,10 +114,14 @@ class Stream:
                 yield line
 
     def close(self) -> None:
-        # Closing a socket does not wake a thread that reads from it; shutting it down does.
+        """End it; a reader in another thread wakes up and sees its end, or EngineUnavailable.
+
+        Closing a socket does not wake a thread that reads from it; shutting it down does. It is done beneath TLS,
+        and the response is left alone, since both lose parts that such a reader is about to use.
+        """
         with suppress(OSError):  # it is closed already
-            self._sock.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        self._sock.close()
 
 
 class Engine:
@@ -176,7 +181,18 @@ class Engine:
         return self.post("kill", f"/containers/{_segment(container)}/kill", {"signal": signal})
 
     def logs(self, container: str, *, tail: int, until: float, tty: bool) -> list[bytes]:
-        """Fetch the last *tail* lines printed before *until* (Unix time), both streams, without line ends."""
+        """Fetch the last *tail* lines printed before *until* (Unix time), both streams, without line ends.
+
+        The engine counts them from the end of the log and drops those printed since only then. So more are asked
+        for when too few are left, and after LOG_REACH times as many what is left has to do.
+        """
+        for asked in (tail, tail * 8, tail * LOG_REACH):
+            lines = self._log_lines(container, asked, until, tty=tty)
+            if len(lines) >= tail:
+                break
+        return lines[-tail:]
+
+    def _log_lines(self, container: str, tail: int, until: float, *, tty: bool) -> list[bytes]:
         query: Query = {"stdout": 1, "stderr": 1, "tail": tail, "until": f"{until:.9f}"}
         target = self._target(f"/containers/{_segment(container)}/logs", query)
         with self._exchange(_Request("logs", "GET", target, self.timeout_seconds)) as response:

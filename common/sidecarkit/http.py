@@ -1,10 +1,12 @@
 """/metrics and /healthz, read-only."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6
+from socket import AF_INET6, SHUT_RDWR
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -20,9 +22,15 @@ class HttpServer:
     """Serves in a thread. An address in use is said in the log and tried again: it must not keep an agent from work."""
 
     def __init__(
-        self, address: Address, registry: CollectorRegistry, reasons: Callable[[], list[str]], log: logs.Log
+        self,
+        address: Address,
+        registry: CollectorRegistry,
+        reasons: Callable[[], list[str]],
+        log: logs.Log,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
-        self._address, self._log = address, log
+        self._address, self._log, self._retry_seconds = address, log, retry_seconds
         self._answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
             "/metrics": lambda: (200, CONTENT_TYPE, generate_latest(registry)),
             "/healthz": lambda: _healthz(reasons()),
@@ -37,7 +45,8 @@ class HttpServer:
     def close(self) -> None:
         self._closed.set()
         if self._server:
-            self._server.shutdown()
+            with suppress(OSError):  # wakes the thread that waits for a connection, and costs nothing until then
+                self._server.socket.shutdown(SHUT_RDWR)
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -45,15 +54,16 @@ class HttpServer:
                 server = self._bind()
             except OSError as error:
                 self._log.error("http_not_listening", address=str(self._address), reason=error.strerror)
-                self._closed.wait(RETRY_SECONDS)
+                self._closed.wait(self._retry_seconds)
                 continue
             self._server = server
             self._log.info("http_listening", address=str(self._address))
             with server:
-                server.serve_forever()
+                while not self._closed.is_set():
+                    server.handle_request()
 
     def _bind(self) -> ThreadingHTTPServer:
-        answers = self._answers
+        answers, log = self._answers, self._log
 
         class Handler(BaseHTTPRequestHandler):
             server_version, sys_version = "sidecars", ""
@@ -78,6 +88,11 @@ class HttpServer:
         class Server(ThreadingHTTPServer):
             address_family = AF_INET6 if ":" in self._address.host else ThreadingHTTPServer.address_family
             daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """Log what went wrong, unless whoever asked hung up before the answer: that is no news either."""
+                if not isinstance(sys.exception(), OSError):
+                    log.exception("http_answer_failed")  # noqa: LOG004 - socketserver calls this in its handler
 
         return Server((self._address.host, self._address.port), Handler)
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecarkit.containers import Row
-
 # The engine mounts .../containers/<id>/hostname over /etc/hostname; cgroup v1 ends in the id.
 _MOUNTED = re.compile(r"/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) /etc/")
 _CGROUP = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?$", re.MULTILINE)
@@ -33,10 +31,11 @@ class Kin:
     proxy_host: str | None
     proxy_addresses: frozenset[str]
 
-    def includes(self, row: Row) -> bool:
-        if row.id in self.ids or self.proxy_addresses.intersection(row.addresses):
+    def includes(self, container: str, names: Iterable[str | None], addresses: Iterable[str]) -> bool:
+        """Say whether a container, of this id, these names (its own, its service's) and addresses, is one of us."""
+        if container in self.ids or not self.proxy_addresses.isdisjoint(addresses):
             return True
-        return self.proxy_host is not None and self.proxy_host in {row.name, row.service}
+        return self.proxy_host is not None and self.proxy_host in names
 
 
 def kin(proxy_host: str | None) -> Kin:

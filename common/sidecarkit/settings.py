@@ -128,6 +128,11 @@ def http_url(value: str) -> str:
     return value
 
 
+def urls(value: str) -> tuple[str, ...]:
+    """Read addresses separated by white space, or by a comma before the next scheme: a comma may be part of one."""
+    return tuple(url for url in re.split(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|,\s+", value) if url)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Variable:
     """One declared variable. A default of None leaves the field None when the variable is not set."""

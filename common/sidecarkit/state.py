@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from sidecarkit import logs
-from sidecarkit.errors import SettingsError, StateBusy
+from sidecarkit.errors import SettingsError, SidecarError, StateBusy
 
 BUSY_SECONDS = 5.0
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def prepare(folder: Path, variable: str) -> None:
@@ -36,23 +37,24 @@ def own(folder: Path) -> int:
     return descriptor
 
 
-def open_database(file: Path, schema: str, log: logs.Log) -> sqlite3.Connection:
+def open_database(file: Path, schema: str, log: logs.Log, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open *file* in WAL mode and apply *schema* (of CREATE ... IF NOT EXISTS). A damaged file is set aside.
 
     Commits reach the disk before they return (synchronous FULL): what was intended is known after a power cut.
+    Raises SidecarError when the trouble is not the file's: a full disk is no reason to forget everything.
     """
     try:
-        return _open(file, schema)
+        return _open(file, schema, busy_seconds)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            raise
+        if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+            raise SidecarError(f"{file}: {error}") from error
         aside = _set_aside(file)
         log.warning("state_set_aside", file=str(file), kept_as=str(aside), reason=str(error))
-        return _open(file, schema)
+        return _open(file, schema, busy_seconds)
 
 
-def _open(file: Path, schema: str) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+def _open(file: Path, schema: str, busy_seconds: float) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA journal_mode=WAL")
@@ -68,19 +70,22 @@ def _open(file: Path, schema: str) -> sqlite3.Connection:
 def _check(database: sqlite3.Connection) -> None:
     found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
-        raise sqlite3.DatabaseError(found)
+        damaged = sqlite3.DatabaseError(found)
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged
 
 
 def open_read_only(file: Path) -> sqlite3.Connection:
     """Open an existing file for a command that only looks. Raises sqlite3.OperationalError when there is none."""
-    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    database = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     database.row_factory = sqlite3.Row
     return database
 
 
 def _set_aside(file: Path) -> Path:
     aside = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
-    for suffix in ("", "-wal", "-shm"):
+    # The log first: one that was left beside a new database would be played into it.
+    for suffix in ("-wal", "-shm", ""):
         part = file.with_name(file.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))

@@ -91,6 +91,8 @@ class Watch:
         while not self._closed.is_set():
             try:
                 self._stream = self._engine.events(self._since(), self._filters)
+                if self._closed.is_set():  # close() came while there was no stream yet
+                    return
                 waits = doubling(0.1, 5.0)
                 self._put(Subscribed())
                 self._read(self._stream)
@@ -116,9 +118,11 @@ class Watch:
                 self._put(event)
 
     def _is_repeated(self, event: Event) -> bool:
+        if event.at < self._heard:  # written a little out of order
+            return False
         if event.at > self._heard:
             self._heard, self._heard_then = event.at, set()
         seen = (event.id, event.action)
-        repeated = event.at == self._heard and seen in self._heard_then
+        repeated = seen in self._heard_then
         self._heard_then.add(seen)
         return repeated

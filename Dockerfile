@@ -1,0 +1,51 @@
+# One target per agent: docker build --target autoheal --build-arg BASE_IMAGE=...
+#
+# The build needs no network and no certificates: the wheels lie in .cache/wheels, our own in .cache/own-wheel, put there
+# by scripts/images, which also knows the base image. Nothing here is particular to BuildKit, so the engine's own builder can do it as well.
+
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+# The common ground of every agent's packages: a virtual environment, and a pip that stays behind in this stage.
+FROM ${BASE_IMAGE} AS builder
+# The name by which `make clean` finds what a build leaves behind.
+LABEL wildduck-sidecars.build=packages
+COPY requirements/ /requirements/
+COPY .cache/wheels/ /wheels/
+RUN python3 -m venv --without-pip /opt/sidecars && python3 -m zipfile --extract /wheels/pip-*.whl /pip
+ENV PYTHONPATH=/pip PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
+# Bytecode is made here, once: a read-only container could not keep it, and would compile at every start.
+# What changes with every edit comes last.
+FROM builder AS autoheal-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/autoheal.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+# What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
+# bytecode of its standard library, Debian's python3 the other way round.
+FROM ${BASE_IMAGE} AS runtime
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip* \
+ && python3 -c 'import compileall, re, sysconfig; \
+compileall.compile_dir(sysconfig.get_path("stdlib"), quiet=2, rx=re.compile("/(test|lib2to3|site-packages|dist-packages)/"))' \
+ && groupadd --gid 10001 sidecars \
+ && useradd --uid 10001 --gid sidecars --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sidecars
+ENV PATH=/opt/sidecars/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+LABEL wildduck-sidecars.build=agent org.opencontainers.image.licenses=MIT
+
+FROM runtime AS autoheal
+# Before VOLUME, so that a new volume belongs to the user.
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/autoheal
+VOLUME /var/lib/autoheal
+USER 10001:10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["autoheal", "healthcheck"]
+ENTRYPOINT ["autoheal"]
+COPY --from=autoheal-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars autoheal" \
+      org.opencontainers.image.description="Restarts containers whose healthcheck fails: at once, root cause first, with evidence" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
