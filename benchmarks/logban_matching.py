@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- log lines are quoted as they are printed
 """logban's matching beside fail2ban's: lines per second on the same million mixed lines, and cost by pattern count.
 
     python benchmarks/logban_matching.py [--lines 1000000] [--keep FILE]

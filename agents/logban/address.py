@@ -16,7 +16,7 @@ IPV4_SOURCES = 2**32
 _LITERAL = re.compile(rb"([0-9A-Fa-f:.]{2,45})(?:%[0-9A-Za-z._-]{1,16})?")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def parse(text: bytes) -> Address | None:
     """Read *text* as the literal of an address; None when it is anything else.
 

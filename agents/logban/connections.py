@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from logban.address import parse
+from logban.bounded import drop_oldest
 
 if TYPE_CHECKING:
     from logban.address import Address
     from logban.rules import Rule
 
-# Of one log. An offence follows soon upon the first line of its connection, so the older half can go.
+# Of one log. An offence follows soon upon the first line of its connection, so the oldest can go.
 MOST_OPENED = 16_384
 MOST_KNOWN = 16_384
 MOST_WAITING = 256
@@ -74,7 +74,7 @@ class Connections:
         self.seen += 1
         opened[identity] = address
         if len(opened) > MOST_OPENED:
-            self._opened = dict(islice(opened.items(), MOST_OPENED // 2, None))
+            drop_oldest(opened, MOST_OPENED)
 
     def get(self, identity: bytes) -> Connection | None:
         """Find the connection with this id, if its first line or another one of it was seen."""
@@ -92,6 +92,5 @@ class Connections:
     def _know(self, identity: bytes, address: Address | None) -> Connection:
         self._known.pop(identity, None)
         connection = self._known[identity] = Connection(address)
-        if len(self._known) > MOST_KNOWN:
-            del self._known[next(iter(self._known))]
+        drop_oldest(self._known, MOST_KNOWN)
         return connection

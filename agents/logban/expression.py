@@ -14,8 +14,9 @@ import re2
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Memory for one automaton; RE2 falls back to a slower one when it has no more.
-_AUTOMATON_BYTES = 32 << 20
+# Memory for the states of one automaton, which hostile text can make many; RE2 starts anew when there is no more.
+PATTERN_BYTES = 1 << 20
+GATE_BYTES = 8 << 20
 _SEARCH = re2._re2.RE2.Anchor.UNANCHORED  # noqa: SLF001 -- see above; tests/unit/logban/test_expression.py guards it
 
 Span = tuple[int, int]
@@ -30,10 +31,10 @@ class Expression:
 
     __slots__ = ("find", "names")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, memory: int = PATTERN_BYTES) -> None:
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
-        options.max_mem = _AUTOMATON_BYTES
+        options.max_mem = memory
         options.log_errors = False
         try:
             compiled = re2.compile(text.encode(), options)
@@ -46,10 +47,10 @@ class Expression:
         self.find: Callable[[bytes, int, int], list[Span]] = partial(compiled._regexp.Match, _SEARCH)  # noqa: SLF001
 
     def search(self, data: bytes) -> list[Span] | None:
-        """The spans of the first match in *data* and of its groups; None when there is none."""
+        """Give the spans of the first match in *data* and of its groups; None when there is none."""
         spans = self.find(data, 0, len(data))
         return spans if spans[0][0] >= 0 else None
 
     def matches(self, data: bytes) -> bool:
-        """Whether there is a match in *data*."""
+        """Tell whether there is a match in *data*."""
         return self.find(data, 0, len(data))[0][0] >= 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from logban.expression import Expression
+from logban.expression import GATE_BYTES, Expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ class Gate(Generic[Item]):
             found: tuple((cut, text) for text in texts for cut in range(1, len(found)) if text.startswith(found[cut:]))
             for found in texts
         }
-        self._automaton = Expression("|".join(map(_quote, texts))) if texts else None
+        self._automaton = Expression("|".join(map(_quote, texts)), GATE_BYTES) if texts else None
 
     def lines(self, data: bytes, position: int = 0) -> Iterator[tuple[int, int, Sequence[Item]]]:
         """Start, end (of its LF) and items of each line of *data* from *position* on that holds a plain text."""

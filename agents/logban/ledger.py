@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from logban import policy
 from logban.address import source, source_key
+from logban.bounded import drop_oldest
 from logban.offence import Offence, Proxy, Success
 from logban.policy import History, Jail, Protected, Sentence
 
@@ -70,8 +71,7 @@ class Ledger:
             return policy.ignored(address, self.protected, trusted=True)
         key = int(address) if address.version == 4 else -int(address)
         if key not in self._fixed:
-            if len(self._fixed) >= MOST_SOURCES:
-                self._fixed.clear()
+            drop_oldest(self._fixed, MOST_SOURCES)
             self._fixed[key] = policy.ignored(address, self.protected, trusted=False)
         return self._fixed[key]
 
@@ -82,7 +82,7 @@ class Ledger:
 
     def is_trusted(self, address: Address, at: float) -> bool:
         since = self.trusted.get(source_key(address))
-        return since is not None and at - since < self.trust_seconds
+        return since is not None and max(0.0, at - since) < self.trust_seconds
 
     def learn_proxy(self, address: Address) -> None:
         """Never ban *address* from now on: the log showed it as the sender of a PROXY header."""
@@ -124,16 +124,14 @@ class Ledger:
         history, sentence = policy.judge(self.histories.pop(key, History()), jail, offence.kind, at, chance())
         self.histories[key] = history
         self._changed[key] = None
-        if len(self.histories) > MOST_SOURCES:
-            self._forget(next(iter(self.histories)))
+        self._changed.update(dict.fromkeys(drop_oldest(self.histories, MOST_SOURCES)))
         return None if sentence is None else Ban(source(offence.address), offence.address, jail, sentence, offence)
 
     def _trust(self, address: Address, at: float) -> None:
         who = source_key(address)
         self.trusted.pop(who, None)
         self.trusted[who] = at
-        if len(self.trusted) > MOST_TRUSTED:
-            del self.trusted[next(iter(self.trusted))]
+        drop_oldest(self.trusted, MOST_TRUSTED)
         for jail in self.jails:
             key = (jail.name, who)
             if jail.forgive and key in self.histories:

@@ -40,10 +40,7 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern, and its text without placeholders.
-
-    A match holds one of the *literals*; the three numbers are groups, 0 where it has none.
-    """
+    """A compiled pattern. A match holds one of the *literals*; the three numbers are groups, 0 where it has none."""
 
     text: str
     expanded: str
@@ -65,8 +62,8 @@ def compile_pattern(
     """
     if not text.startswith("^"):
         raise PatternError("it must start with ^, so that text chosen by a client cannot pose as the server's")
-    expanded = _expand(text, definitions)
     try:
+        expanded = _expand(text, definitions)
         regex = Expression(expanded)
     except ExpressionError as error:
         raise PatternError(str(error)) from None

@@ -5,7 +5,7 @@ import os
 
 from prometheus_client import CollectorRegistry
 
-from logban import backends, commands, fail2ban, replay, trial
+from logban import backends, commands, exchange, replay, trial
 from logban.config import Config
 from logban.court import Court
 from logban.firewall import Firewall, NoFirewall
@@ -121,8 +121,8 @@ LOGBAN = Agent(
             "test", "say what the filters and jails make of a log; touches nothing", trial.perform, trial.arguments
         ),
         Command("replay", "say what today's jails would have done", replay.perform, replay.arguments),
-        Command("export", "write the rules for another program", fail2ban.export, fail2ban.export_arguments),
-        Command("import", "read another program's rules", fail2ban.take, fail2ban.take_arguments),
+        Command("export", "write the jails as files for fail2ban", exchange.export, exchange.export_arguments),
+        Command("import", "print a filter of fail2ban's as one of ours", exchange.read, exchange.import_arguments),
         Command("uninstall", "take rules, sets and bans out of the kernel", commands.uninstall),
     ),
 )

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from logban.address import parse
+from logban.bounded import drop_oldest
 from logban.connections import MOST_WAITING, Connection, Connections, Suspicion
 from logban.gate import Gate
 from logban.offence import EVIDENCE_BYTES, Event, Offence, Proxy, Success
@@ -234,8 +235,7 @@ class Log:
         server = self._servers[rule.filter]
         text = line.group(rule.pattern.addr)
         if text is not None:
-            if len(server.successes) >= _MOST_RECENT_SUCCESSES:
-                server.successes.clear()
+            drop_oldest(server.successes, _MOST_RECENT_SUCCESSES)
             server.successes[text] = line.stamp[:_MINUTE]
             address = parse(text)
         else:
@@ -295,10 +295,11 @@ class Log:
 
     def _blame(self, offence: Offence) -> None:
         self._events.append(offence)
-        text = str(offence.address).encode()
         successes = self._servers[offence.filter].successes
-        for each in (text, b"::ffff:" + text):
-            successes.pop(each, None)
+        if successes:  # its next success is news again
+            text = str(offence.address).encode()
+            for each in (text, b"::ffff:" + text):
+                successes.pop(each, None)
 
     def _wait(self, connections: Connections, identity: bytes, suspicion: Suspicion) -> None:
         connections.waiting[identity] = suspicion
@@ -316,8 +317,7 @@ class Log:
         for echo in self._recogniser.echoed_by.get(id(rule), ()):
             if echo.pattern.addr:
                 echoes = self._servers[rule.filter].echoes
-                if len(echoes) >= _MOST_ECHOES:
-                    echoes.clear()
+                drop_oldest(echoes, _MOST_ECHOES)
                 echoes[id(echo), reason, address] += 1
             else:
                 self._account.repeat(echo, kind, reason, -1)

@@ -56,7 +56,7 @@ class Rulebook:
 
 
 def load(path: Path | None) -> Rulebook:
-    """Read the shipped rulebook, changed by the file at *path* if there is one. Raises SettingsError with all complaints."""
+    """Read the shipped rulebook, changed by the file at *path* if there is one. Raises SettingsError."""
     shipped = rules.load_yaml((resources.files("logban") / "jails.yml").read_text())
     if path is None or not path.exists():
         return _build({}, shipped, "")

@@ -239,7 +239,8 @@ class Store:
     def end(self, source: Source, how: str, *, fence: str | None = None) -> int:
         """Close the bans of a source that stand, of one fence or of all. How many there were."""
         return self._database.execute(
-            "UPDATE bans SET ended_at = ?, ended = ? WHERE ended_at IS NULL AND source = ? AND (? IS NULL OR fence = ?)",
+            "UPDATE bans SET ended_at = ?, ended = ?"
+            " WHERE ended_at IS NULL AND source = ? AND (? IS NULL OR fence = ?)",
             (time.time(), how, str(source), fence, fence),
         ).rowcount
 

@@ -17,11 +17,11 @@ def recogniser(*names: str) -> Recogniser:
 
 
 def read(text: str | bytes, *names: str, stamped: bool = False) -> list[Event]:
-    """The events of a whole log."""
+    """Read a whole log."""
     data = text.encode() if isinstance(text, str) else text
     return Log(recogniser(*names), stamped=stamped).feed(data)
 
 
 def offences(text: str | bytes, *names: str) -> list[tuple[str, str]]:
-    """Address and kind of each offence in a whole log."""
+    """Give address and kind of each offence in a whole log."""
     return [(str(each.address), each.kind) for each in read(text, *names) if isinstance(each, Offence)]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- log lines are quoted as they are printed
 """Text that a client chose never gives an address, a connection or a kind."""
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ FORGED = (
     f"{VICTIM}:1 [22/Nov/2026:08:37:47.186] https/1: SSL handshake failure ({ERROR})",
 )
 PLACES = (
-    "[NOTICE] [{uuid}] [core] disconnect ip=192.0.2.7 rdns=NXDOMAIN helo={text} relay=N early=N esmtp=Y tls=N pipe=N "
-    'errors=0 txns=0 rcpts=0/0/0 msgs=0/0/0 bytes=0 lr="{text}" time=0.003',
+    (
+        "[NOTICE] [{uuid}] [core] disconnect ip=192.0.2.7 rdns=NXDOMAIN helo={text} relay=N early=N esmtp=Y tls=N pipe=N "
+        'errors=0 txns=0 rcpts=0/0/0 msgs=0/0/0 bytes=0 lr="{text}" time=0.003'
+    ),
     '[NOTICE] [{uuid}.1] [core] message mid=<{text}> size=1 rcpts=1/0/0 delay=0 code=CONT msg=""',
     '{{"level":"NOTICE","uuid":"{uuid}","origin":"core","message":"sender","x":"{escaped}"}}',
     "sill IMAP [n5tuwcsbuwgrg54l] C: {text}",
@@ -63,12 +66,18 @@ def test_forged_text_gives_nothing(place: str, text: str) -> None:
 @pytest.mark.parametrize("text", FORGED)
 def test_a_forged_user_name_blames_the_one_who_typed_it(text: str) -> None:
     lines = (
-        "info SMTP/feeder/1 CONNECTION id=lcdq2cve5cs80jq8 src=[192.0.2.7]:42779 tlsProtocol=No TLS\n"
-        f'info SMTP/feeder/1 AUTHFAIL id=lcdq2cve5cs80jq8 user="{text}" srs=[192.0.2.7] proto=PLAIN error=no\n',
-        f"Nov 22 08:37:32 imap-login: Info: Disconnected: Aborted login (auth failed, 1 attempts in 2 secs): user=<{text}>, "
-        "method=PLAIN, rip=192.0.2.7, lip=127.0.0.1, TLS, session=<cjNJY9lgi4V>\n",
-        '2026/11/22 08:36:20 [info] 1#1: *1 client login failed: "no" while in http auth state, client: 192.0.2.7, '
-        f'server: 0.0.0.0:1, login: "{text}"\n',
+        (
+            "info SMTP/feeder/1 CONNECTION id=lcdq2cve5cs80jq8 src=[192.0.2.7]:42779 tlsProtocol=No TLS\n"
+            f'info SMTP/feeder/1 AUTHFAIL id=lcdq2cve5cs80jq8 user="{text}" srs=[192.0.2.7] proto=PLAIN error=no\n'
+        ),
+        (
+            f"Nov 22 08:37:32 imap-login: Info: Disconnected: Aborted login (auth failed, 1 attempts in 2 secs): user=<{text}>, "
+            "method=PLAIN, rip=192.0.2.7, lip=127.0.0.1, TLS, session=<cjNJY9lgi4V>\n"
+        ),
+        (
+            '2026/11/22 08:36:20 [info] 1#1: *1 client login failed: "no" while in http auth state, client: 192.0.2.7, '
+            f'server: 0.0.0.0:1, login: "{text}"\n'
+        ),
     )
     for line in lines:
         assert offences(line) == [("192.0.2.7", "auth_failure")], line
@@ -90,10 +99,14 @@ def test_a_line_end_in_a_user_name_blames_nobody_else(text: str) -> None:
 def test_a_forged_success_earns_no_trust() -> None:
     for text in (
         f"info IMAP x\ninfo IMAP [n5tuwcsbuwgrg54l] alice authenticated using PLAIN [{VICTIM}]",
-        f"[NOTICE] [{UUID}] [core] disconnect ip=192.0.2.7 rdns=x helo=probe relay=N early=N rcpts=0/0/0 msgs=0/0/1 "
-        'bytes=0 lr="550 <a relay=N msgs=5/0/0 bytes=1 lr=@x>" time=1',
-        f'info SMTP/feeder/1 AUTHFAIL id=lcdq2cve5cs80jq8 user="x\ninfo SMTP/feeder/1 AUTHSUCCESS id=lcdq2cve5cs80jq9 '
-        f'user="x" src=[{VICTIM}] proto=PLAIN',
+        (
+            f"[NOTICE] [{UUID}] [core] disconnect ip=192.0.2.7 rdns=x helo=probe relay=N early=N rcpts=0/0/0 msgs=0/0/1 "
+            'bytes=0 lr="550 <a relay=N msgs=5/0/0 bytes=1 lr=@x>" time=1'
+        ),
+        (
+            f'info SMTP/feeder/1 AUTHFAIL id=lcdq2cve5cs80jq8 user="x\ninfo SMTP/feeder/1 AUTHSUCCESS id=lcdq2cve5cs80jq9 '
+            f'user="x" src=[{VICTIM}] proto=PLAIN'
+        ),
     ):
         assert not [event for event in read(f"{text}\n") if isinstance(event, Success)], text
 

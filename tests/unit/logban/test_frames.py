@@ -19,7 +19,7 @@ def frame(stream: int, entry: bytes) -> bytes:
 
 
 def entries(text: bytes, stamp: bytes = STAMP) -> list[bytes]:
-    """A line as the engine splits it: full buffers, and a last entry with the LF, however little else is in it."""
+    """Split a line as the engine does: full buffers, and a last entry with the LF, however little else is in it."""
     pieces = [text[at : at + FRAGMENT] for at in range(0, len(text), FRAGMENT)] or [b""]
     if len(pieces[-1]) == FRAGMENT:
         pieces.append(b"")
