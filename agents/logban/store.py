@@ -292,11 +292,13 @@ class Store:
     def fences(self) -> tuple[Fence, ...]:
         return read_fences(self._database)
 
-    def prune(self, now: float, trust_seconds: float) -> None:
+    def prune(
+        self, now: float, trust_seconds: float, *, offences: int = KEPT_OFFENCES, bans: int = KEPT_BANS
+    ) -> None:
         """Forget what is too old or too much."""
-        self._database.execute("DELETE FROM offences WHERE id <= (SELECT max(id) FROM offences) - ?", (KEPT_OFFENCES,))
+        self._database.execute("DELETE FROM offences WHERE id <= (SELECT max(id) FROM offences) - ?", (offences,))
         self._database.execute(
-            "DELETE FROM bans WHERE ended_at IS NOT NULL AND id <= (SELECT max(id) FROM bans) - ?", (KEPT_BANS,)
+            "DELETE FROM bans WHERE ended_at IS NOT NULL AND id <= (SELECT max(id) FROM bans) - ?", (bans,)
         )
         self._database.execute("DELETE FROM trusted WHERE at < ?", (now - trust_seconds,))
         self._database.execute(
