@@ -89,8 +89,7 @@ class Loop:
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        if now >= self._open_at:
-            self._open_at = self._tail.open_due(now)
+        self._open_at = self._tail.open_due(now)
         if now >= self._commit_at and self._court.has_unwritten:
             self._commit()
         if now >= self._request_at:
@@ -136,17 +135,15 @@ class Loop:
                 self._heard(message)
             case Opened():
                 self._hear(self._tail.opened(message))
-                self._open_at = 0.0
             case NotOpened():
                 self._tail.not_opened(message)
-                self._open_at = 0.0
             case Listed():
                 self._listed(message)
             case Subscribed():
                 self._log.info("events_subscribed")
                 self._subscribed = True
                 self._tail.hasten()
-                self._list_at = self._open_at = 0.0
+                self._list_at = 0.0
             case Lost(reason):
                 self._subscribed = False
                 self._log.warning("events_lost", reason=reason)
@@ -158,7 +155,6 @@ class Loop:
         if event.kind == "container":
             if event.action == "start":
                 self._tail.started(event.id)
-                self._open_at = 0.0
             elif event.action == "die":
                 self._tail.stopped(event.id)
         if event.action != "die":
@@ -205,7 +201,6 @@ class Loop:
             if known is None or known.subject != subject:
                 self._admit(subject, listed_at)
         self._metrics.watch({subject.label: subject.filters for subject in subjects})
-        self._open_at = 0.0
 
     def _admit(self, subject: Subject, listed_at: float) -> None:
         new = subject.id not in self._court.cases

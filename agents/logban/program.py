@@ -62,7 +62,7 @@ def run(config: Config, _: argparse.Namespace) -> int:
 
     guard = Guard(firewall, store, metrics, log, trouble)
     metrics.introduce(firewall.name, [*(jail.name for jail in book.jails.values() if jail.enabled), MANUAL])
-    store.show("backend", firewall.name)
+    store.show("status", None)  # the last run's
     guard.begin()
     ledger = Ledger(book.jails.values(), Protected(config.proxies, config.ignoreip), config.trust_seconds)
     hands = Hands(engine, inbox.put)
