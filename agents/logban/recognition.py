@@ -200,8 +200,9 @@ class Log:
         identity, address = line.group(rule.pattern.id), parse(line.group(rule.pattern.addr) or b"")
         if identity is None or address is None:
             return
-        connections = self._servers[rule.filter].connections
-        connection = connections.get(identity) or connections.add(identity, address)
+        server = self._servers[rule.filter]
+        server.proxied = True
+        connection = server.connections.get(identity) or server.connections.add(identity, address)
         self._name(connection, identity, address, rule, line)
         connection.renamed = True
 
@@ -260,7 +261,7 @@ class Log:
         if identity is None and address is None:
             return  # what stands in the address's place is no address: nothing is guessed
         self._told(rule, kind, reason, address)
-        if address is not None and rule.peer and self._servers[rule.filter].proxied:
+        if identity is None and rule.peer and self._servers[rule.filter].proxied:
             self._account.orphan(rule, kind)
             return
         if (connection is not None and connection.offended) or self._is_echo(rule, reason, address):
@@ -276,20 +277,25 @@ class Log:
             self._wait(self._servers[rule.filter].connections, identity, found)
 
     def _who(self, rule: Rule, line: _Line) -> tuple[bytes | None, Address | None, Connection | None]:
-        """Id, address and connection that a line speaks of; its own address comes before the remembered one."""
+        """Id, address and connection that a line speaks of.
+
+        Its own address comes before the remembered one, unless it is that of the socket's other end.
+        """
         identity, text = line.group(rule.pattern.id), line.group(rule.pattern.addr)
         address = None if text is None else parse(text)
         if identity is None or (text is not None and address is None):
             return None, address, None
-        connections = self._servers[rule.filter].connections
-        connection = connections.get(identity)
+        server = self._servers[rule.filter]
+        connections, connection = server.connections, server.connections.get(identity)
+        if rule.peer and (server.proxied or (connection is not None and connection.address is not None)):
+            address = None
         if connection is None:
             return identity, address, connections.add(identity, address)
         if address is None:
             return identity, connection.address, connection
         if connection.address is None:
             self._name(connection, identity, address, rule, line)
-        elif connection.address != address and not rule.peer:
+        elif connection.address != address:
             connection = connections.add(identity, address)
         return identity, address, connection
 

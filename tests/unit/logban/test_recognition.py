@@ -237,6 +237,16 @@ def test_the_sender_of_a_proxy_header_is_told_and_the_client_blamed() -> None:
     assert isinstance(offence, Offence) and str(offence.address) == "2001:db8:7e41::273d"
 
 
+def test_a_peers_address_counts_only_where_nothing_better_is_known() -> None:
+    failed = f"[INFO] [{UUID}] [core] client connection error: Error: {ERROR}  ip=192.0.2.7\n"
+    other = UUID.replace("F6D9", "0000")
+    proxied = f"[INFO] [{other}] [core] HAProxy proto=TCP4 src_ip=192.0.2.99:1 dst_ip=127.0.0.1:25\n"
+    assert offences(failed) == [("192.0.2.7", "legacy_tls")]
+    assert offences(proxied + failed) == []
+    assert offences(proxied + failed + DISCONNECT.replace("192.0.2.7", "192.0.2.8")) == [("192.0.2.8", "legacy_tls")]
+    assert offences(CONNECT.replace("192.0.2.7", "192.0.2.9") + failed) == [("192.0.2.9", "legacy_tls")]
+
+
 def test_an_accepted_mail_is_a_success_and_a_refused_one_is_not() -> None:
     accepted = DISCONNECT.replace("msgs=0/0/0", "msgs=2/0/0")
     refused = DISCONNECT.replace("msgs=0/0/0", "msgs=0/0/1")
