@@ -186,13 +186,14 @@ class Log:
                     self._block, self._block_lines = item, [text]
                 continue
             pattern = item.pattern
-            spans = pattern.regex.search(text)
-            if spans is None:
+            spans = pattern.regex.find(text, 0, len(text))
+            if spans[0][0] < 0:
                 continue
             begin, end = spans[pattern.addr] if pattern.addr else _NOWHERE
             if item.role == "opens":  # this and a repeated success are by far the most frequent
-                identity = text[slice(*spans[pattern.id])]
-                self._servers[item.filter].connections.open(identity, text[begin:end] if begin >= 0 else b"")
+                id_begin, id_end = spans[pattern.id]
+                address = text[begin:end] if begin >= 0 else b""
+                self._servers[item.filter].connections.open(text[id_begin:id_end], address)
             elif item.role != "success" or self._servers[item.filter].successes.get(text[begin:end]) != stamp[:_MINUTE]:
                 self._roles[item.role](item, _Line(text, start, stamp, spans))
 
@@ -235,18 +236,14 @@ class Log:
     def _success(self, rule: Rule, line: _Line) -> None:
         server = self._servers[rule.filter]
         text = line.group(rule.pattern.addr)
-        if text is not None:
-            drop_oldest(server.successes, _MOST_RECENT_SUCCESSES)
-            server.successes[text] = line.stamp[:_MINUTE]
-            address = parse(text)
-        else:
-            connection = server.connections.get(line.group(rule.pattern.id) or b"")
-            if connection is None or connection.succeeded:
-                return
-            connection.succeeded = True
-            address = connection.address
-        if address is not None:
-            self._events.append(Success(address, rule.filter, self._number(line), _seconds(line.stamp)))
+        if text is None:
+            text = server.connections.address_text(line.group(rule.pattern.id) or b"")
+        minute, address = line.stamp[:_MINUTE], parse(text)
+        if address is None or server.successes.get(text) == minute:
+            return
+        drop_oldest(server.successes, _MOST_RECENT_SUCCESSES)
+        server.successes[text] = minute
+        self._events.append(Success(address, rule.filter, self._number(line), _seconds(line.stamp)))
 
     def _offence(self, rule: Rule, line: _Line) -> None:
         text = line.group(rule.pattern.reason)
