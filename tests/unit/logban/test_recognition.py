@@ -159,6 +159,18 @@ def test_one_failed_handshake_is_one_offence(what: str, log: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        '2026/11/22 08:36:20 [error] 1#1: *1 user "alice": password mismatch, client: 192.0.2.7, server: x',
+        '2026/11/22 08:36:20 [error] 1#1: *1 user "bob" was not found in "/etc/htpasswd", client: 192.0.2.7, server: x',
+        '192.0.2.7 - alice [22/Nov/2026:08:36:32 +0000] "GET /login HTTP/1.1" 401 2 "-" "-" "-"',
+    ],
+)
+def test_nginx_tells_failed_logins_in_three_ways(line: str) -> None:
+    assert offences(f"{line}\n") == [("192.0.2.7", "auth_failure")]
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("no cipher suite supported by both client and server; client offered: [a 16 c012]", "no_shared_cipher"),
