@@ -15,11 +15,13 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from logban import blocks, rules
@@ -147,19 +149,32 @@ class Generator:
         ]
 
 
-def ours(file: Path) -> tuple[float, int]:
-    """Seconds of the whole command with all shipped filters, and the offences it found."""
+@dataclass(frozen=True)
+class Run:
+    """One run of a program: seconds on the wall, seconds of a processor, what it printed."""
+
+    wall: float
+    cpu: float
+    out: str
+
+
+def run(*command: str) -> Run:
+    """Run *command* to its end."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / shelf) for shelf in ("agents", "common"))}
-    started = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, "-m", "logban", "test", "--json", str(file)], env=environ, check=True, capture_output=True
-    )
-    seconds = time.perf_counter() - started
-    return seconds, sum(sum(each["kinds"].values()) for each in json.loads(run.stdout)["sources"])
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout)
 
 
-def theirs(file: Path, scratch: Path) -> tuple[float, int] | None:
-    """Measure the same of fail2ban-regex, or None where it is not installed."""
+def ours(file: Path) -> tuple[Run, int]:
+    """Run the whole command with all shipped filters; the second figure is the offences it found."""
+    done = run(sys.executable, "-m", "logban", "test", "--json", str(file))
+    return done, sum(sum(each["kinds"].values()) for each in json.loads(done.out)["sources"])
+
+
+def theirs(file: Path, scratch: Path) -> tuple[Run, int] | None:
+    """Run fail2ban-regex likewise, or nothing where it is not installed."""
     program = shutil.which("fail2ban-regex")
     if program is None:
         return None
@@ -167,11 +182,16 @@ def theirs(file: Path, scratch: Path) -> tuple[float, int] | None:
     rule.write_text(
         "[Definition]\nfailregex = " + "\n            ".join(FAIL2BAN_PATTERNS) + "\ndatepattern = {NONE}\n"
     )
-    started = time.perf_counter()
-    run = subprocess.run([program, str(file), str(rule)], check=False, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
-    summary = next(line for line in run.stdout.splitlines() if line.startswith("Lines: "))
-    return seconds, int(summary.split(",")[2].split()[0])
+    done = run(program, str(file), str(rule))
+    summary = next(line for line in done.out.splitlines() if line.startswith("Lines: "))
+    return done, int(summary.split(",")[2].split()[0])
+
+
+def tell(name: str, lines: int, runs: list[tuple[Run, int]]) -> Run:
+    """Print the median run's figures and return it."""
+    done, found = sorted(runs, key=lambda each: each[0].wall)[len(runs) // 2]
+    print(f"{name:28}{lines / done.wall:12,.0f} lines/s {lines / done.cpu:12,.0f} lines/CPU-s {found:8} found")
+    return done
 
 
 def by_pattern_count(file: Path) -> None:
@@ -185,11 +205,11 @@ def by_pattern_count(file: Path) -> None:
         log = Log(
             Recogniser([rules.Filter(n, "", (), (), tuple(r for r in chosen if r.filter == n), ()) for n in names])
         )
-        started = time.perf_counter()
+        started = time.process_time()
         with file.open("rb") as stream:
             for block in blocks.read(stream):
                 log.feed(block)
-        print(f"  {count:3} patterns  {log.lines / (time.perf_counter() - started):12,.0f} lines/s")
+        print(f"  {count:3} patterns  {log.lines / (time.process_time() - started):12,.0f} lines/CPU-s")
 
 
 def main() -> None:
@@ -202,14 +222,14 @@ def main() -> None:
         file = chosen.keep or scratch / "mixed.log"
         Generator().write(file, chosen.lines)
         print(f"{chosen.lines:,} lines, {file.stat().st_size / 1e6:.0f} MB")
-        best, offences = min(ours(file) for _ in range(3))
-        print(f"logban test (all filters)  {chosen.lines / best:12,.0f} lines/s  {offences} offences")
-        peer = theirs(file, scratch)
-        if peer is None:
-            print("fail2ban-regex is not installed")
+        runs = [(ours(file), theirs(file, scratch)) for _ in range(3)]  # by turns, so that both see the same weather
+        mine = tell("logban test (all filters)", chosen.lines, [each for each, _ in runs])
+        peers = [each for _, each in runs if each is not None]
+        if peers:
+            peer = tell("fail2ban-regex (3 patterns)", chosen.lines, peers)
+            print(f"ratio {peer.wall / mine.wall:.1f} on the wall, {peer.cpu / mine.cpu:.1f} by processor")
         else:
-            print(f"fail2ban-regex (3 patterns){chosen.lines / peer[0]:12,.0f} lines/s  {peer[1]} matches")
-            print(f"ratio {peer[0] / best:.1f}")
+            print("fail2ban-regex is not installed")
         print("matching alone, one process:")
         by_pattern_count(file)
 

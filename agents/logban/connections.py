@@ -33,14 +33,13 @@ class Suspicion:
 class Connection:
     """One client's connection that did something worth a word."""
 
-    __slots__ = ("address", "offended", "renamed", "succeeded")
+    __slots__ = ("address", "offended", "renamed")
 
     def __init__(self, address: Address | None) -> None:
         """*address* is None while only an id is known."""
         self.address = address
         self.renamed = False
         self.offended = False
-        self.succeeded = False
 
 
 class Connections:
@@ -83,6 +82,13 @@ class Connections:
             return known
         address = self._opened.get(identity)
         return None if address is None else self._know(identity, parse(address))
+
+    def address_text(self, identity: bytes) -> bytes:
+        """Give the address of the connection with this id as text, empty when it is not known."""
+        known = self._known.get(identity)
+        if known is None:
+            return self._opened.get(identity, b"")
+        return b"" if known.address is None else str(known.address).encode()
 
     def add(self, identity: bytes, address: Address | None) -> Connection:
         """Note a connection whose first line was not seen, or that turned out to be another than the known one."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MAIL_PORTS = "25,110,143,443,465,587,993,995"
 _HEADER = "# Written by `logban export fail2ban`.\n"
 _NAMED = re.compile(r"\(\?P<(addr|id|reason)>((?:\\.|\[(?:\\.|[^\]\\])*\]|[^()\[\\]|\((?:\\.|[^()\\])*\))*)\)")
+_OPTIONAL_ADDRESS = re.compile(r"\(\?:[^()]*\x00ADDR\x01[^()]*\)\?")
 # What ends a reason in the patterns that hold one.
 _REASON_END = r"""(?=[:,()"'\\]|$)"""
 
@@ -79,9 +80,13 @@ def _translate(rule: Rule, reasons: str) -> str:
                 return f"{reasons}{_REASON_END}"
             return f"(?i:(?:ERR_SSL_)?{reasons.replace(' ', '[ _]')}){_REASON_END}"  # Node's codes
         tagged = f"\0F-MLFID\1{found[2]}\0/F-MLFID\1"
-        return tagged if not (rule.role == "offence" and rule.pattern.addr) else f"(?:{found[2]})"
+        return f"(?:{found[2]})" if named else tagged
 
+    # The address of a peer is good for a connection that nothing else is known of: fail2ban shall wait for its own.
+    named = rule.role == "offence" and rule.pattern.addr and not (rule.peer and rule.pattern.id)
     text = _NAMED.sub(group, rule.pattern.expanded)
+    if rule.peer and rule.pattern.id:
+        text = _OPTIONAL_ADDRESS.sub("", text)
     # A < of ours is no tag of fail2ban's; a % is none of configparser's.
     return text.replace("<", r"\x3c").replace("%", "%%").replace("\0", "<").replace("\1", ">")
 

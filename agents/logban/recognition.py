@@ -186,13 +186,14 @@ class Log:
                     self._block, self._block_lines = item, [text]
                 continue
             pattern = item.pattern
-            spans = pattern.regex.search(text)
-            if spans is None:
+            spans = pattern.regex.find(text, 0, len(text))
+            if spans[0][0] < 0:
                 continue
             begin, end = spans[pattern.addr] if pattern.addr else _NOWHERE
             if item.role == "opens":  # this and a repeated success are by far the most frequent
-                identity = text[slice(*spans[pattern.id])]
-                self._servers[item.filter].connections.open(identity, text[begin:end] if begin >= 0 else b"")
+                id_begin, id_end = spans[pattern.id]
+                address = text[begin:end] if begin >= 0 else b""
+                self._servers[item.filter].connections.open(text[id_begin:id_end], address)
             elif item.role != "success" or self._servers[item.filter].successes.get(text[begin:end]) != stamp[:_MINUTE]:
                 self._roles[item.role](item, _Line(text, start, stamp, spans))
 
@@ -200,8 +201,9 @@ class Log:
         identity, address = line.group(rule.pattern.id), parse(line.group(rule.pattern.addr) or b"")
         if identity is None or address is None:
             return
-        connections = self._servers[rule.filter].connections
-        connection = connections.get(identity) or connections.add(identity, address)
+        server = self._servers[rule.filter]
+        server.proxied = True
+        connection = server.connections.get(identity) or server.connections.add(identity, address)
         self._name(connection, identity, address, rule, line)
         connection.renamed = True
 
@@ -234,18 +236,14 @@ class Log:
     def _success(self, rule: Rule, line: _Line) -> None:
         server = self._servers[rule.filter]
         text = line.group(rule.pattern.addr)
-        if text is not None:
-            drop_oldest(server.successes, _MOST_RECENT_SUCCESSES)
-            server.successes[text] = line.stamp[:_MINUTE]
-            address = parse(text)
-        else:
-            connection = server.connections.get(line.group(rule.pattern.id) or b"")
-            if connection is None or connection.succeeded:
-                return
-            connection.succeeded = True
-            address = connection.address
-        if address is not None:
-            self._events.append(Success(address, rule.filter, self._number(line), _seconds(line.stamp)))
+        if text is None:
+            text = server.connections.address_text(line.group(rule.pattern.id) or b"")
+        minute, address = line.stamp[:_MINUTE], parse(text)
+        if address is None or server.successes.get(text) == minute:
+            return
+        drop_oldest(server.successes, _MOST_RECENT_SUCCESSES)
+        server.successes[text] = minute
+        self._events.append(Success(address, rule.filter, self._number(line), _seconds(line.stamp)))
 
     def _offence(self, rule: Rule, line: _Line) -> None:
         text = line.group(rule.pattern.reason)
@@ -260,7 +258,7 @@ class Log:
         if identity is None and address is None:
             return  # what stands in the address's place is no address: nothing is guessed
         self._told(rule, kind, reason, address)
-        if address is not None and rule.peer and self._servers[rule.filter].proxied:
+        if identity is None and rule.peer and self._servers[rule.filter].proxied:
             self._account.orphan(rule, kind)
             return
         if (connection is not None and connection.offended) or self._is_echo(rule, reason, address):
@@ -276,20 +274,25 @@ class Log:
             self._wait(self._servers[rule.filter].connections, identity, found)
 
     def _who(self, rule: Rule, line: _Line) -> tuple[bytes | None, Address | None, Connection | None]:
-        """Id, address and connection that a line speaks of; its own address comes before the remembered one."""
+        """Id, address and connection that a line speaks of.
+
+        Its own address comes before the remembered one, unless it is that of the socket's other end.
+        """
         identity, text = line.group(rule.pattern.id), line.group(rule.pattern.addr)
         address = None if text is None else parse(text)
         if identity is None or (text is not None and address is None):
             return None, address, None
-        connections = self._servers[rule.filter].connections
-        connection = connections.get(identity)
+        server = self._servers[rule.filter]
+        connections, connection = server.connections, server.connections.get(identity)
+        if rule.peer and (server.proxied or (connection is not None and connection.address is not None)):
+            address = None
         if connection is None:
             return identity, address, connections.add(identity, address)
         if address is None:
             return identity, connection.address, connection
         if connection.address is None:
             self._name(connection, identity, address, rule, line)
-        elif connection.address != address and not rule.peer:
+        elif connection.address != address:
             connection = connections.add(identity, address)
         return identity, address, connection
 

@@ -159,6 +159,18 @@ def test_one_failed_handshake_is_one_offence(what: str, log: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        '2026/11/22 08:36:20 [error] 1#1: *1 user "alice": password mismatch, client: 192.0.2.7, server: x',
+        '2026/11/22 08:36:20 [error] 1#1: *1 user "bob" was not found in "/etc/htpasswd", client: 192.0.2.7, server: x',
+        '192.0.2.7 - alice [22/Nov/2026:08:36:32 +0000] "GET /login HTTP/1.1" 401 2 "-" "-" "-"',
+    ],
+)
+def test_nginx_tells_failed_logins_in_three_ways(line: str) -> None:
+    assert offences(f"{line}\n") == [("192.0.2.7", "auth_failure")]
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("no cipher suite supported by both client and server; client offered: [a 16 c012]", "no_shared_cipher"),
@@ -235,6 +247,16 @@ def test_the_sender_of_a_proxy_header_is_told_and_the_client_blamed() -> None:
     proxy, offence = read(log)
     assert isinstance(proxy, Proxy) and str(proxy.address) == "10.0.0.9"
     assert isinstance(offence, Offence) and str(offence.address) == "2001:db8:7e41::273d"
+
+
+def test_a_peers_address_counts_only_where_nothing_better_is_known() -> None:
+    failed = f"[INFO] [{UUID}] [core] client connection error: Error: {ERROR}  ip=192.0.2.7\n"
+    other = UUID.replace("F6D9", "0000")
+    proxied = f"[INFO] [{other}] [core] HAProxy proto=TCP4 src_ip=192.0.2.99:1 dst_ip=127.0.0.1:25\n"
+    assert offences(failed) == [("192.0.2.7", "legacy_tls")]
+    assert offences(proxied + failed) == []
+    assert offences(proxied + failed + DISCONNECT.replace("192.0.2.7", "192.0.2.8")) == [("192.0.2.8", "legacy_tls")]
+    assert offences(CONNECT.replace("192.0.2.7", "192.0.2.9") + failed) == [("192.0.2.9", "legacy_tls")]
 
 
 def test_an_accepted_mail_is_a_success_and_a_refused_one_is_not() -> None:

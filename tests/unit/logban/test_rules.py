@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -27,6 +28,18 @@ def test_a_shipped_filter_fits_the_published_schema(name: str) -> None:
 @pytest.mark.parametrize("name", ["filter", "logban"])
 def test_the_schemas_are_schemas(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema.load(name))
+
+
+def test_the_filter_in_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "logban-filters.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert [rule.role for rule in rules.read("example", example, "docs").rules] == [
+        "opens",
+        "offence",
+        "offence",
+        "success",
+        "closes",
+    ]
 
 
 def test_every_reason_has_one_kind() -> None:
