@@ -292,9 +292,7 @@ class Store:
     def fences(self) -> tuple[Fence, ...]:
         return read_fences(self._database)
 
-    def prune(
-        self, now: float, trust_seconds: float, *, offences: int = KEPT_OFFENCES, bans: int = KEPT_BANS
-    ) -> None:
+    def prune(self, now: float, trust_seconds: float, *, offences: int = KEPT_OFFENCES, bans: int = KEPT_BANS) -> None:
         """Forget what is too old or too much."""
         self._database.execute("DELETE FROM offences WHERE id <= (SELECT max(id) FROM offences) - ?", (offences,))
         self._database.execute(
