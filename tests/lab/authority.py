@@ -68,7 +68,7 @@ class Authority:
         private = private or key(kind, number)
         leaf = _signed(
             names[0] if names else "nobody",
-            self.intermediate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value,
+            str(self.intermediate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value),
             private,
             self.intermediate_key,
             names=names,
