@@ -247,7 +247,9 @@ def test_targets_and_scripts_that_hang_or_fail_delay_no_heal(
     containers: Containers, autoheal: Start, tmp_path: Path
 ) -> None:
     over = tmp_path / "over"
-    hanging = script(tmp_path / "hanging", f"echo $$ >>{tmp_path}/hang; while [ ! -e {over} ]; do sleep 0.1; done")
+    hanging = script(
+        tmp_path / "hanging", f"echo $$ >>{tmp_path}/hang; for _ in $(seq 600); do [ -e {over} ] || sleep 0.1; done"
+    )
     released = threading.Event()
     boxes = containers.run_many(3, labels=OPTED_IN, health=PULSE, command=CURABLE)
     with (
