@@ -161,3 +161,15 @@ def test_no_path_of_a_developers_machine_stands_in_the_repository() -> None:
     }
 
     assert not found
+
+
+def test_the_map_names_every_module() -> None:
+    named = set(re.findall(r"`(\w+)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    folders = (ROOT / "agents/autoheal", ROOT / "common/sidecarkit")
+
+    assert not [
+        f"{folder.name}/{module.name}"
+        for folder in folders
+        for module in (*folder.glob("*.py"), *folder.glob("*/__init__.py"))
+        if (module.parent.name if module.name == "__init__.py" else module.stem) not in named
+    ]

@@ -294,16 +294,6 @@ def test_a_probe_that_ends_during_the_stop_is_no_verdict(stage: Stage, health: s
     assert stage.ordered == ["haraka"]
 
 
-def test_an_inspection_from_before_the_call_is_no_verdict(stage: Stage) -> None:
-    with_haraka(stage)
-    before = stage.actors["haraka"].examination(stage.now)
-    stage.now += 1
-    stage.fail("haraka")
-
-    assert stage.ward.care.examined(before, stage.now) is False
-    assert stage.outcomes() == [None]
-
-
 def test_an_answer_to_an_earlier_order_says_nothing_about_the_present_one(stage: Stage) -> None:
     with_haraka(stage).fail("haraka")
     stage.perform("haraka")

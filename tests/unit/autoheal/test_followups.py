@@ -190,6 +190,15 @@ def test_a_missed_restart_of_the_donor_is_found_and_its_children_follow(stage: S
     assert stage.ordered == ["child"]
 
 
+def test_a_child_that_was_left_in_a_dead_network_before_autoheal_began_follows(stage: Stage) -> None:
+    stage.enter("vpn", started_at=stage.now - 60)
+    stage.enter("child", started_at=stage.now - 600, network_mode=f"container:{container_id('vpn')}")
+    stage.look()
+    stage.wait(3.1)
+
+    assert stage.ordered == ["child"]
+
+
 def test_a_first_start_is_no_restart(stage: Stage) -> None:
     stage.enter("mongo", state="created", health=None, started_at=0.0)
     stage.enter("wildduck", labels={NEEDS: "mongo:service_healthy:true"})
