@@ -212,10 +212,11 @@ def _write(path: str, placement: Placement, owner: Owner) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
+        # The mode first: of a file that was given away it could be changed with one capability more.
+        os.fchmod(descriptor, placement.mode)
         status = os.fstat(descriptor)
         if (status.st_uid, status.st_gid) != (owner.uid, owner.gid):
             _give(descriptor, placement.path, owner)
-        os.fchmod(descriptor, placement.mode)
         remaining = memoryview(placement.content)
         while remaining:
             remaining = remaining[os.write(descriptor, remaining) :]

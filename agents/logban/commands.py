@@ -113,7 +113,7 @@ def bans(config: Config, chosen: argparse.Namespace) -> int:
         ("SOURCE", "JAIL", "SINCE", "LEFT", "BAN", "CONTAINER", "REASON"),
         [
             (
-                each["source"].removesuffix("/32"),
+                _named(each["source"]),
                 each["jail"] + (" (dry run)" if each["dry_run"] else ""),
                 _when(each["at"]),
                 _span(each["until"] - now),
@@ -144,14 +144,14 @@ def why(config: Config, chosen: argparse.Namespace) -> int:
         return DONE if known else PROBLEM
     out = sys.stdout.write
     if not known:
-        out(f"{source}: nothing is known\n")
+        out(f"{_named(source)}: nothing is known\n")
         return PROBLEM
     for each in case["bans"]:
         out(printable(_story(each, now)) + "\n")
         if each["evidence"]:
             out(f"    {printable(each['evidence'])}\n")
     if not standing:
-        out(f"{source} is not banned\n")
+        out(f"{_named(source)} is not banned\n")
     for jail, (marks, _, _) in case["counts"].items():
         if marks:
             out(f"{jail}: {len(marks)} offences count at present\n")
@@ -166,7 +166,7 @@ def why(config: Config, chosen: argparse.Namespace) -> int:
 def _story(ban: dict[str, Any], now: float) -> str:
     kinds = ", ".join(f"{count} x {kind}" for kind, count in ban["kinds"].items())
     parts = [
-        f"{ban['source'].removesuffix('/32')} was {'to be ' if ban['dry_run'] else ''}banned by {ban['jail']}",
+        f"{_named(ban['source'])} was {'to be ' if ban['dry_run'] else ''}banned by {ban['jail']}",
         f"at {_when(ban['at'])} for {_span(ban['until'] - ban['at'])} (ban number {ban['number']})",
     ]
     if kinds:
@@ -194,19 +194,21 @@ def ban_arguments(parser: argparse.ArgumentParser) -> None:
 def ban(config: Config, chosen: argparse.Namespace) -> int:
     source: Source = chosen.address
     if why_not := _never_banned(config, source):
-        raise SidecarError(f"{source} is never banned: {why_not}")
+        raise SidecarError(f"{_named(source)} is never banned: {why_not}")
     now = time.time()
     request = Request(source, chosen.seconds, chosen.reason, now)
     with alone(config) as own:
         if own is None:
             _ask(config, request)
+            if not _is_banned(config, source):
+                raise SidecarError(f"{_named(source)} is never banned: it belongs to a container network or a proxy")
         else:
             kept, firewall = own
             record = BanRecord(source, "", MANUAL, now, now + chosen.seconds, reason=chosen.reason)
             firewall.guard(kept.fences())
             firewall.ban(Ban(source, chosen.seconds))
             kept.ban(record)
-    sys.stdout.write(f"{source} is banned for {_span(chosen.seconds)}\n")
+    sys.stdout.write(f"{_named(source)} is banned for {_span(chosen.seconds)}\n")
     return DONE
 
 
@@ -237,7 +239,7 @@ def unban(config: Config, chosen: argparse.Namespace) -> int:
         else:
             kept, firewall = own
             was_banned = _lift(kept, firewall, source) or was_banned
-    said = "every ban is lifted" if source is None else f"{source} is not banned" + (" any more" if was_banned else "")
+    said = f"{_named(source)} is not banned{' any more' if was_banned else ''}" if source else "every ban is lifted"
     sys.stdout.write(said + "\n")
     return DONE if was_banned or source is None else PROBLEM
 
@@ -361,6 +363,11 @@ def _source(text: str) -> Source:
     if parsed is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no address: expected one such as 192.0.2.7 or 2001:db8::1")
     return address.source(parsed)
+
+
+def _named(source: Source | str) -> str:
+    """Name an IPv4 source as people do: by its address."""
+    return str(source).removesuffix("/32")
 
 
 def _duration(text: str) -> float:

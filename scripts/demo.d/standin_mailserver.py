@@ -1,13 +1,14 @@
 """Stands in for Haraka: SMTP with STARTTLS on port 2525, and TLS files that are read again when tls.ini changes."""
 
 import contextlib
+import os
 import socketserver
 import ssl
 import threading
 import time
 from pathlib import Path
 
-TLS = Path("/tls")
+TLS = Path(os.environ.get("TLS_FOLDER", "/tls"))
 context: ssl.SSLContext | None = None
 
 
@@ -53,4 +54,4 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 threading.Thread(target=keep_reading, daemon=True).start()
-Server(("0.0.0.0", 2525), Session).serve_forever()
+Server(("127.0.0.1", 2525), Session).serve_forever()

@@ -5,6 +5,7 @@ Its authority and the key live beside acme.json, so that a renewal has the same 
 
 import base64
 import json
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-FOLDER = Path("/traefik")
+FOLDER = Path(os.environ.get("TRAEFIK_FOLDER", "/traefik"))
 
 
 def key(name: str) -> ec.EllipticCurvePrivateKey:

@@ -1,6 +1,8 @@
 """logban at work: a real engine's logs, the kernel of a namespace of its own, and clients that come by wire."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -397,6 +399,26 @@ def test_nothing_is_asked_of_the_engine_but_what_its_proxy_allows(
         wait_for(lambda: agent.process.command("healthcheck").returncode == 1, "it says that it is deaf", deadline=20.0)
         recorder.obey()
         wait_for(lambda: agent.process.command("healthcheck").returncode == 0, "it hears again", deadline=20.0)
+
+
+ALLOW_LIST = Path(__file__).parents[3] / "contrib/socket-proxy/logban.cfg"
+
+
+def test_the_socket_proxy_lets_everything_through_that_logban_needs(
+    site: Site, haraka: Speaker, logban: Callable[..., Logban], tmp_path: Path
+) -> None:
+    if not shutil.which("haproxy"):
+        pytest.skip("needs HAProxy")
+    configuration = tmp_path / "haproxy.cfg"
+    configuration.write_text(ALLOW_LIST.read_text().replace("/var/run/docker.sock", str(site.engine.socket)))
+    with subprocess.Popen(site.engine.inside("haproxy", "-db", "-f", str(configuration))) as proxy:
+        try:
+            agent = logban("tcp://127.0.0.1:2375")
+            agent.wait_reading(haraka)
+            haraka.probe(EVIL[4], PROBES)
+            agent.process.wait_for("ip_banned", ip=EVIL[4])
+        finally:
+            proxy.terminate()
 
 
 # Exactly once

@@ -2,6 +2,7 @@ import errno
 import os
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,33 @@ def test_an_ordinary_user_delivers_where_it_may_and_is_told_where_not(tmp_path: 
     for parent in [tmp_path, *tmp_path.parents][:-2]:
         parent.chmod(0o755)
     assert in_a_child(attempt) == f"{Reason.TARGET_NOT_REPLACEABLE} {Reason.TARGET_READ_ONLY}"
+
+
+@as_root
+def test_as_root_two_capabilities_are_enough_for_files_of_others(tmp_path: Path, target: Path) -> None:
+    """What a container of `cap_drop: ALL` and `cap_add: [CHOWN, DAC_OVERRIDE]` may do."""
+    (tmp_path / "journals").mkdir()
+    for path in (target / "cert.pem", target / "key.pem"):
+        path.write_bytes(OLD)
+        path.chmod(0o600)
+        os.chown(path, 1000, 1000)
+    os.chown(target, 1000, 1000)
+    program = (
+        "import sys; from pathlib import Path; from certsync.store import Owner, Placement, Store\n"
+        "target = sys.argv[2]\n"
+        "Store(Path(sys.argv[1])).deliver('haraka', [Placement(f'{target}/{name}', b'new', mode, Owner(1000, 1000))"
+        " for name, mode in (('cert.pem', 0o640), ('key.pem', 0o600), ('more.pem', 0o440))])"
+    )
+    bare = ["setpriv", "--bounding-set=-all,+chown,+dac_override", "--no-new-privs", sys.executable, "-c", program]
+    environ = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [*bare, str(tmp_path / "journals"), str(target)], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name, mode in (("cert.pem", 0o640), ("key.pem", 0o600), ("more.pem", 0o440)):
+        assert (target / name).read_bytes() == b"new"
+        assert owner_of(str(target / name)) == Owner(1000, 1000)
+        assert stat.S_IMODE((target / name).stat().st_mode) == mode
 
 
 def test_a_link_is_followed_and_stays_a_link(shelf: Store, target: Path) -> None:
