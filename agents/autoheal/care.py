@@ -1,7 +1,6 @@
 """Heals from the intent to the outcome: the call, its answer, the verdict, and what is remembered of them."""
 
 import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from autoheal.treatment import Treatment, verdict, verdict_seconds
 from autoheal.world import Known
 from sidecarkit.errors import ContainerGone, EngineUnavailable
 
-ANSWER_LOST_SECONDS = 30.0
+LAST_CHANCE_SECONDS = 10.0  # beyond the stop, for an engine that answers again, to end a restart it may be at
 
 
 class Care:
@@ -45,11 +44,13 @@ class Care:
         """Store the intent and what is known from before, then act. Nothing here waits for the engine."""
         config, wishes, container = self._tools.config, self._world.wishes(known), examination.container
         action = "restart" if reason == policy.FOLLOWS else wishes.action
-        now = time.time()
+        now = self._tools.clock()
         facts = {"action": action, "attempt": attempt, "sick_at": sick_at, "called_at": now}
         record = self.write(known, "heal", reason, **facts, **evidence.of(examination))
+        stop_seconds = container.stop_seconds if wishes.stop_seconds is None else wishes.stop_seconds
+        last_output = evidence.last_output(examination)
         self.treatments[known.id] = Treatment(
-            record, known.id, reason, attempt, action, sick_at, now, container, evidence.last_output(examination)
+            record, known.id, reason, attempt, action, sick_at, now, container, stop_seconds, last_output
         )
         order = Order(record, known.id, action, wishes.stop_seconds, container.stop_seconds)
         self._tools.hands.act(order)
@@ -57,7 +58,7 @@ class Care:
             self._tools.hands.fetch_log(record, examination, config.evidence_lines, now)
         if reason != policy.FOLLOWS:
             past = self.past(known.id)
-            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(sick_at, now)))
+            self.pasts[known.id] = replace(past, attempts=(*past.attempts, Attempt(attempt, sick_at, now)))
         name = known.subject.service or known.name
         self._tools.metrics.last_heal.labels(name).set(now)
         self._log.info("heal_begun", container=known.name, record=record, action=action, reason=reason, attempt=attempt)
@@ -65,7 +66,7 @@ class Care:
     def write(self, known: Known, decision: str, reason: str, **facts: Any) -> int:
         """Record a decision. A disk that is full must not keep a container sick: then the record is 0."""
         try:
-            return self._ledger.record(known.subject, decision, reason, **facts)
+            return self._ledger.record(known.subject, decision, reason, decided_at=self._tools.clock(), **facts)
         except sqlite3.OperationalError as error:
             self._log.error("record_not_written", container=known.name, decision=decision, reason=str(error))
             self._tools.metrics.errors.labels("state").inc()
@@ -121,8 +122,7 @@ class Care:
 
     def _answer_lost(self, treatment: Treatment, reason: str, now: float) -> None:
         treatment.uncertain = not treatment.started
-        wait = ANSWER_LOST_SECONDS if treatment.uncertain else verdict_seconds(treatment.container)
-        treatment.deadline = now + wait
+        treatment.deadline = now if treatment.uncertain else now + verdict_seconds(treatment.container)
         self._log.warning("answer_lost", container=treatment.container.name, record=treatment.record, reason=reason)
 
     # Verdicts
@@ -153,10 +153,7 @@ class Care:
         condition = examination.condition
         overdue = treatment.deadline is not None and now >= treatment.deadline
         if condition.started_at <= treatment.called_at - 0.05:
-            if treatment.uncertain and overdue:
-                self.settle(treatment, policy.REFUSED, now, detail="the engine did not answer")
-                return True
-            return False
+            return treatment.uncertain and overdue and self._not_restarted(treatment, now)
         if treatment.uncertain:
             treatment.uncertain, treatment.started = False, True
             treatment.deadline = now + verdict_seconds(treatment.container)
@@ -165,6 +162,18 @@ class Care:
             return False
         self.settle(treatment, outcome, condition.probes[-1].end if condition.probes else now)
         return outcome == policy.STILL_FAILING
+
+    def _not_restarted(self, treatment: Treatment, now: float) -> bool:
+        """Find a container in its old life after the answer was lost; returns whether to believe it.
+
+        An engine that hung goes on with what it was at: a second call would stop the container twice.
+        """
+        if treatment.last_chance:
+            self.settle(treatment, policy.REFUSED, now, detail="the engine did not answer")
+            return True
+        treatment.last_chance = True
+        treatment.deadline = now + max(treatment.stop_seconds, 0) + LAST_CHANCE_SECONDS
+        return False
 
     def overdue(self, now: float) -> list[str]:
         """List whose verdict is due, to be inspected."""
@@ -228,6 +237,7 @@ class Care:
             if known is None:
                 self.amend(row["id"], outcome=policy.VANISHED, outcome_at=now)
             elif known.anatomy is not None and known.id not in self.treatments:
+                stop_seconds = self._world.wishes(known).stop_seconds
                 treatment = Treatment(
                     row["id"],
                     known.id,
@@ -237,6 +247,7 @@ class Care:
                     row["sick_at"] or row["called_at"],
                     row["called_at"],
                     known.anatomy,
+                    known.anatomy.stop_seconds if stop_seconds is None else stop_seconds,
                 )
                 self.treatments[known.id] = treatment
                 self._resolve(treatment, known, now)
@@ -250,8 +261,8 @@ class Care:
             self.settle(treatment, policy.STOPPED, now)
         elif known.killed_at >= treatment.called_at - 1.0:
             # The engine is still at it: it finishes what it began.
-            treatment.answered_at, treatment.uncertain, known.stop_asked = now, True, False
-            treatment.deadline = now + max(treatment.container.stop_seconds, 0) + ANSWER_LOST_SECONDS
+            treatment.answered_at, treatment.uncertain, treatment.deadline = now, True, now
+            known.stop_asked = False
         else:
             self.settle(treatment, policy.REFUSED, now, detail="autoheal ended before the engine was asked")
             self.pasts[known.id] = Past(cleared_at=now)  # it was not tried, so there is nothing to wait for

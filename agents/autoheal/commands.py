@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,9 @@ from autoheal import ledger, wishes
 from autoheal.config import Config
 from autoheal.ledger import EVERYTHING, Ledger, Subject
 from sidecarkit import logs, settings, state
-from sidecarkit.command import DONE, PROBLEM, print_json, print_table, printable
+from sidecarkit.command import DONE, MISUSED, PROBLEM, print_json, print_table, printable
 from sidecarkit.containers import is_true, row
-from sidecarkit.engine import Engine
+from sidecarkit.engine import Endpoint, Engine
 from sidecarkit.errors import EngineError, SettingsError, SidecarError
 
 NO_STATE = "no history yet: autoheal has not run with this state folder"
@@ -177,38 +178,46 @@ class _writable:  # noqa: N801 - a context, used like a function
 
 def check(config: Config, _: argparse.Namespace) -> int:
     """Look at settings, state folder, engine and labels; print all that is wrong."""
-    problems = [*_environment(), *wrong_script(config)]
-    try:
-        state.prepare(config.state, "AUTOHEAL_STATE")
-    except SettingsError as error:
-        problems += error.complaints
-    endpoint = config.engine_endpoint()
+    wrong = wrong_settings(config)
+    problems = [*wrong, *_environment()]
+    with suppress(SettingsError):  # told among the wrong settings
+        problems += _engine(config, config.engine_endpoint())
+    for problem in problems:
+        sys.stdout.write(f"problem: {printable(problem)}\n")
+    if not problems:
+        sys.stdout.write("all is well\n")
+    if wrong:
+        return MISUSED
+    return PROBLEM if problems else DONE
+
+
+def _engine(config: Config, endpoint: Endpoint) -> list[str]:
     engine = Engine(endpoint, timeout_seconds=min(10.0, config.request_timeout_seconds))
     try:
         found = engine.version()
         rows = [row(document) for document in engine.containers()]
     except EngineError as error:
-        problems.append(f"{endpoint.url}: the engine does not answer ({error})")
-    else:
-        sys.stdout.write(f"engine {found.get('Version')} at {endpoint.url}, {len(rows)} containers\n")
-        problems += _containers(config, rows)
-    for problem in problems:
-        sys.stdout.write(f"problem: {printable(problem)}\n")
-    if not problems:
-        sys.stdout.write("all is well\n")
-    return PROBLEM if problems else DONE
+        return [f"{endpoint.url}: the engine does not answer ({error})"]
+    sys.stdout.write(f"engine {found.get('Version')} at {endpoint.url}, {len(rows)} containers\n")
+    return _containers(config, rows)
 
 
 def _environment() -> list[str]:
     return list(settings.unknown(Config, os.environ, "AUTOHEAL_"))
 
 
-def wrong_script(config: Config) -> list[str]:
-    """Complain about a POST_RESTART_SCRIPT that cannot be run."""
+def wrong_settings(config: Config) -> list[str]:
+    """Complain about settings that read well but cannot be worked with: script, engine's address, state folder."""
+    wrong = []
     script = config.post_restart_script
     if script and shutil.which(str(script)) is None:
-        return [f"POST_RESTART_SCRIPT='{script}': expected a file that can be executed"]
-    return []
+        wrong.append(f"POST_RESTART_SCRIPT='{script}': expected a file that can be executed")
+    for look in (config.engine_endpoint, lambda: state.prepare(config.state, "AUTOHEAL_STATE")):
+        try:
+            look()
+        except SettingsError as error:
+            wrong += error.complaints
+    return wrong
 
 
 def _containers(config: Config, rows: list[Any]) -> list[str]:

@@ -1,11 +1,11 @@
 """Everything autoheal can be told, declared once. Variables of docker-autoheal keep their names and meaning."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sidecarkit import notify, settings
 from sidecarkit.agent import CommonSettings
-from sidecarkit.engine import Endpoint, tls_context
+from sidecarkit.engine import Endpoint, endpoint, tls_context
 from sidecarkit.errors import SettingsError
 from sidecarkit.settings import Address, setting
 
@@ -168,13 +168,13 @@ class Config(CommonSettings):
         """DOCKER_HOST, or else DOCKER_SOCK as docker-autoheal reads it. Raises SettingsError."""
         if self.docker_host or not self.docker_sock:
             return CommonSettings.engine_endpoint(self)
-        if not self.docker_sock.startswith("tcps://"):
-            return CommonSettings.engine_endpoint(replace(self, docker_host=self.docker_sock))
         try:
-            tls = tls_context(WILLFARRELL_CERTS, verify=True, names=WILLFARRELL_NAMES)
+            if not self.docker_sock.startswith("tcps://"):
+                return endpoint(self.docker_sock, bool(self.docker_tls_verify), self.docker_cert_path)
+            endpoint(self.docker_sock.replace("tcps:", "tcp:", 1), tls_verify=False, cert_path=None)  # complains
+            return Endpoint(self.docker_sock, tls_context(WILLFARRELL_CERTS, verify=True, names=WILLFARRELL_NAMES))
         except ValueError as error:
             raise SettingsError((f"DOCKER_SOCK={self.docker_sock!r}: expected {error}",)) from None
-        return Endpoint(self.docker_sock, tls)
 
     def targets(self) -> list[notify.Target]:
         found = CommonSettings.targets(self)

@@ -136,10 +136,11 @@ class Ledger:
     def pasts(self) -> dict[str, Past]:
         """Read what was done for each container."""
         attempts: dict[str, list[Attempt]] = {}
-        query = """SELECT container_id, sick_at, called_at, outcome_at, outcome FROM records
+        query = """SELECT container_id, attempt, sick_at, called_at, outcome_at, outcome FROM records
                    WHERE called_at IS NOT NULL AND dry_run = 0 AND reason != 'follows' ORDER BY id"""
         for row in self._database.execute(query):
-            attempt = Attempt(row["sick_at"] or row["called_at"], row["called_at"], row["outcome_at"], row["outcome"])
+            number, sick_at = row["attempt"] or 1, row["sick_at"] or row["called_at"]
+            attempt = Attempt(number, sick_at, row["called_at"], row["outcome_at"], row["outcome"])
             attempts.setdefault(row["container_id"], []).append(attempt)
         pasts = {container: Past(tuple(made)) for container, made in attempts.items()}
         for row in self._database.execute("SELECT * FROM standings"):

@@ -33,6 +33,7 @@ class Loop:
         self._started_at = time.time()
         self._list_at = 0.0
         self._listing_since: float | None = None
+        self._answered_at = self._started_at
         self._subscribed_at: float | None = None
         self._doubtful = True  # subscribed, and nothing listed since
         self._ready = False  # past events heard, listed, former heals adopted
@@ -106,6 +107,7 @@ class Loop:
                 "engine", f"the engine does not answer: {message.error}", grace_seconds=ENGINE_GRACE_SECONDS
             )
             return
+        self._answered_at = now
         self._learn_own_project(message)
         self.ward.hear(self._world.see(message.rows, message.asked_at), now)
         if self._doubtful and self._subscribed_at is not None and message.asked_at >= self._subscribed_at:
@@ -136,11 +138,18 @@ class Loop:
             self._changed = True
         self.ward.pauses = self._tools.ledger.pauses()
         if now >= self._list_at and self._listing_since is None:
-            self._listing_since, self._list_at = now, now + self._config.interval_seconds
-            self._tools.hands.look()
+            self._look(now)
         if self._changed:
             self._changed = False
             self._show(now)
+
+    def _look(self, now: float) -> None:
+        """Have everything listed. An engine that hangs lets the request wait, so the doubt begins with the question."""
+        self._listing_since, self._list_at = now, now + self._config.interval_seconds
+        if not self._doubtful:  # otherwise it is in doubt already, for a better reason
+            grace = max(ENGINE_GRACE_SECONDS - (now - self._answered_at), ENGINE_GRACE_SECONDS / 2)
+            self._liveness.wrong("engine", "the engine does not answer", grace_seconds=grace)
+        self._tools.hands.look()
 
     def _consider(self, now: float) -> None:
         if self._ready or self._get_ready(now):

@@ -33,6 +33,7 @@ class Wishes:
 class Attempt:
     """One heal of one container; times in Unix seconds. An open one has no outcome and no end."""
 
+    number: int  # counts from 1 since the container was last forgiven
     sick_at: float
     called_at: float
     ended_at: float | None = None
@@ -46,6 +47,12 @@ class Past:
     attempts: tuple[Attempt, ...] = ()  # oldest first
     cleared_at: float = 0.0
     given_up_at: float | None = None
+    healthy_at: float | None = None  # when it last got well without a heal, as far as this process has seen
+
+    def is_ended_by(self, started_at: float) -> bool:
+        """Say whether a start at this time came after all of it: of nobody's heal, and no old news."""
+        last = max([self.cleared_at, self.given_up_at or 0.0, *(a.ended_at or a.called_at for a in self.attempts)])
+        return started_at > last
 
     def failed(self, now: float, window_seconds: float) -> int:
         """Count the failed heals that the budget still holds against the container."""
@@ -54,14 +61,13 @@ class Past:
 
     def in_a_row(self, sick_at: float) -> int:
         """Count the heals since the container was last healthy for long enough to be forgiven."""
-        count = 0
-        for attempt in reversed(self.attempts):
-            recovered_at = attempt.ended_at if attempt.outcome == RECOVERED else None
-            forgiven = recovered_at is not None and sick_at - recovered_at >= FORGIVEN_AFTER_SECONDS
-            if forgiven or attempt.called_at <= self.cleared_at:
-                break
-            count, sick_at = count + 1, attempt.sick_at
-        return count
+        last = self.attempts[-1] if self.attempts else None
+        if last is None or last.called_at <= self.cleared_at:
+            return 0
+        recovered_at = last.ended_at if last.outcome == RECOVERED else None
+        alone_at = self.healthy_at if self.healthy_at and self.healthy_at > last.called_at else None
+        well_since = alone_at or recovered_at or sick_at
+        return 0 if sick_at - well_since >= FORGIVEN_AFTER_SECONDS else last.number
 
     def due(self, sick_at: float, backoff_seconds: float) -> float:
         """Say when the next heal may begin: at once, then after the backoff, doubling to five minutes."""
@@ -196,6 +202,8 @@ def _cause_elsewhere(case: Case) -> Wait | None:
         until = (around.waiting_since or case.now) + case.dependency_wait_seconds
         return Wait("dependency", until, around.troubles) if case.now < until else None
     if around.relieved_at is not None and healthcheck and case.reason == UNHEALTHY:
-        until = around.relieved_at + healthcheck.cycle_seconds
-        return Wait("recovering_alone", until) if case.now < until else None
+        # The cycle is over with the first probe that began after it was relieved, or when that is overdue.
+        probes, until = case.examination.condition.probes, around.relieved_at + healthcheck.cycle_seconds
+        tried = bool(probes) and probes[-1].start >= around.relieved_at
+        return None if tried or case.now >= until else Wait("recovering_alone", until)
     return None

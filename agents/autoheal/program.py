@@ -33,10 +33,9 @@ LOOKBACK_SECONDS = 600.0  # how much of the engine's memory is asked for at the 
 def run(config: Config, _: argparse.Namespace) -> int:
     """Heal until told to stop."""
     log = logs.get("autoheal")
-    endpoint = config.engine_endpoint()
-    if wrong := commands.wrong_script(config):
+    if wrong := commands.wrong_settings(config):
         raise SettingsError(tuple(wrong))
-    state.prepare(config.state, "AUTOHEAL_STATE")
+    endpoint = config.engine_endpoint()
     lock = state.own(config.state)
     for warning in settings.unknown(Config, os.environ, "AUTOHEAL_"):
         log.warning("unknown_setting", reason=warning)

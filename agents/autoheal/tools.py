@@ -1,5 +1,7 @@
 """What the loop's rooms work with, handed to each as one thing."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoheal.config import Config
@@ -24,3 +26,4 @@ class Tools:
     metrics: Metrics
     script: PostRestartScript
     log: logs.Log
+    clock: Callable[[], float] = time.time  # Unix time, ours

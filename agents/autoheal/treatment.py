@@ -21,11 +21,13 @@ class Treatment:
     sick_at: float
     called_at: float
     container: Container
+    stop_seconds: int  # the longest the stop may take
     last_output: str = ""  # what the last probe said before
     started: bool = False  # the container's new life was seen
     answered_at: float | None = None
     deadline: float | None = None
     uncertain: bool = False  # the engine never said how the call ended
+    last_chance: bool = False  # it answers again, and has until the deadline to end what it may still be at
 
     @property
     def in_flight(self) -> bool:

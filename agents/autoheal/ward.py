@@ -3,6 +3,7 @@
 Used by the loop's thread only. `hear`, `listed` and `examined` take news in; `consider` draws the conclusions.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from autoheal.world import Died, Gone, Known, LookAgain, News, Started, TurnedHe
 from sidecarkit.errors import ContainerGone
 
 FRESH_SECONDS = 1.0  # an inspection older than this is repeated before acting on it
+LOOK_AGAIN_SECONDS = 1.0  # after an inspection that told nothing: an engine that is away must not be asked in a loop
 BY_SIGNAL = {130, 137, 143}  # exit codes of a stop; without events nobody knows whose
 RECORDED_WAITS = {
     "being_replaced", "being_stopped", "paused", "needs_recreation", "donor_stopped", "dependency", "hold", "backoff",
@@ -36,8 +38,8 @@ class Patient:
     reason: str
     since: float | None
     heard: bool = True  # told by an event; so a stop by hand would have been heard as well
+    admitted_at: float = 0.0
     examination: Examination | None = None
-    asked: bool = False  # an inspection is under way
     waiting_since: float | None = None
     relieved_at: float | None = None
     waits: Wait | None = None
@@ -58,6 +60,7 @@ class Ward:
         self.patients: dict[str, Patient] = {}
         self.storm = Storm()
         self.pauses: tuple[Pause, ...] = ()
+        self._inspect_again_at: dict[str, float] = {}  # infinite: an inspection is under way
         self._restarted_by: set[str] = set()  # by hand or by the restart policy: the inspection tells
 
     # News
@@ -92,7 +95,7 @@ class Ward:
         self.patients.pop(container, None)
         self.probes.silent.pop(container, None)
         ours = self.care.started(container, at)
-        if not ours:
+        if not ours and self.care.past(container).is_ended_by(at):
             self._restarted_by.add(container)
         self.followups.started(container, now, ours=ours, before=before)
         self._tools.hands.examine(container)
@@ -117,6 +120,7 @@ class Ward:
             self.care.settle(treatment, policy.VANISHED, now)
         for room in (self.followups, self.probes, self.donors):
             room.gone(container)
+        self._inspect_again_at.pop(container, None)
         self.patients.pop(container, None)
         self.care.pasts.pop(container, None)
 
@@ -125,6 +129,7 @@ class Ward:
         minor = {policy.STALE, policy.FOLLOWS}
         if not known or not self._world.watched(known) or (present and present.reason not in minor):
             return
+        patient.admitted_at = now
         self.patients[patient.id] = patient
         if self._config.storm_guard and patient.reason != policy.STALE:
             was_held = self.storm.held
@@ -171,18 +176,22 @@ class Ward:
             self._admit(Patient(known.id, policy.EXITED, known.died_at or None, heard=heard), now)
 
     def examined(self, message: Examined, now: float) -> None:
-        container = message.container
-        if patient := self.patients.get(container):
-            patient.asked = False
-            if isinstance(message.error, ContainerGone):
-                del self.patients[container]
-        if message.examination is None:
-            return  # the next listing asks again
-        examination = message.examination
+        if message.examination:
+            self._learn(message.examination, now)
+        elif isinstance(message.error, ContainerGone):
+            self.patients.pop(message.container, None)
+        if message.examination is None or message.container in self.care.overdue(now):
+            self._inspect_again_at[message.container] = now + LOOK_AGAIN_SECONDS
+        else:
+            self._inspect_again_at.pop(message.container, None)
+
+    def _learn(self, examination: Examination, now: float) -> None:
+        container = examination.container.id
         self.hear(self._world.learn(examination), now)
         if container not in self._world.containers:
             return
-        if patient := self.patients.get(container):
+        patient = self.patients.get(container)
+        if patient and examination.at >= patient.admitted_at:  # an older one may show it well still
             patient.examination = examination
             patient.since = self._since(patient, examination) if patient.since is None else patient.since
         if self.care.examined(examination, now):
@@ -214,7 +223,7 @@ class Ward:
     def consider(self, now: float) -> None:
         """Decide about every patient, then act for as many as there are slots."""
         for container in self.care.overdue(now):
-            self._tools.hands.examine(container)
+            self._inspect(container, now)
         self.donors.consider(now)
         self._call_followers(now)
         waiting = sorted(self.patients.values(), key=lambda patient: patient.since or now)
@@ -250,14 +259,14 @@ class Ward:
             self.patients.pop(patient.id, None)
             return False
         if patient.examination is None or patient.since is None:
-            self._examine(patient)
+            self._inspect(patient.id, now)
             return False
         match policy.decide(self._case(patient, patient.examination, patient.since, known, now)):
             case Heal(attempt):
                 patient.attempt, patient.waits = attempt, None
                 return self._may_begin(patient, known)
             case Wait() as wait:
-                self._wait(patient, known, wait)
+                self._wait(patient, known, wait, now)
             case GiveUp(failed):
                 self.care.give_up(known, failed, evidence.last_output(patient.examination), now)
                 patient.waits = Wait("given_up")
@@ -266,10 +275,10 @@ class Ward:
                 self._log.debug("patient_left", container=known.name, why=why)
         return False
 
-    def _examine(self, patient: Patient) -> None:
-        if not patient.asked:
-            patient.asked = True
-            self._tools.hands.examine(patient.id)
+    def _inspect(self, container: str, now: float) -> None:
+        if now >= self._inspect_again_at.get(container, 0.0):
+            self._inspect_again_at[container] = math.inf
+            self._tools.hands.examine(container)
 
     def _case(self, patient: Patient, examination: Examination, since: float, known: Known, now: float) -> Case:
         troubles = self._troubles(patient.id)
@@ -306,8 +315,10 @@ class Ward:
     def resting(self, known: Known) -> bool:
         return any(pause.name == EVERYTHING or known.subject.answers_to(pause.name) for pause in self.pauses)
 
-    def _wait(self, patient: Patient, known: Known, wait: Wait) -> None:
+    def _wait(self, patient: Patient, known: Known, wait: Wait, now: float) -> None:
         patient.waits = wait
+        if wait.why == "recovering_alone" and patient.examination and now - patient.examination.at > FRESH_SECONDS:
+            patient.examination = None  # has it been probed meanwhile?
         if wait.why not in RECORDED_WAITS or wait.why in patient.told:
             return
         patient.told.add(wait.why)
@@ -350,7 +361,7 @@ class Ward:
         examination = patient.examination
         if examination is None or patient.since is None or now - examination.at > FRESH_SECONDS:
             patient.examination = None
-            self._examine(patient)
+            self._inspect(patient.id, now)
             return
         del self.patients[patient.id]
         self.storm = storm.sent(self.storm, patient.id)

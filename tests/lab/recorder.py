@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +26,10 @@ _CHUNK = 65536
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Times are Unix times; *status* is None until the answer begins, *ended* until all of it is passed.
+    """One request. Times are Unix times.
 
+    *status* and *answered* are None until the answer begins, *ended* until all of it is passed: the client may have
+    gone on a moment before that.
     *path* has no API version. A request that was cut or that the client left keeps what it had reached.
     """
 
@@ -36,6 +38,7 @@ class Request:
     query: dict[str, str]
     started: float
     status: int | None = None
+    answered: float | None = None
     ended: float | None = None
 
     def __str__(self) -> str:
@@ -195,7 +198,7 @@ class Recorder:
             if exchange is None or number not in self._open:
                 return  # it was cut
         if refusal:
-            self._note(number, status=refusal.status)
+            self._note(number, status=refusal.status, answered=time.time())
             exchange.client.sendall(_refusal(refusal.status))
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as engine:
@@ -204,7 +207,8 @@ class Recorder:
             engine.sendall(head.passed_on())
             _in_thread(_pump, exchange.client, engine)
             beginning = engine.recv(_CHUNK)
-            self._note(number, status=int(beginning.split(b" ", 2)[1]) if beginning else None)
+            if beginning:
+                self._note(number, status=int(beginning.split(b" ", 2)[1]), answered=time.time())
             exchange.client.sendall(beginning)
             _pump(engine, exchange.client)
 
@@ -244,6 +248,14 @@ class _Head:
         if not any(line.lower().startswith(b"upgrade:") for line in lines):
             lines = [line for line in lines if not line.lower().startswith(b"connection:")] + [b"Connection: close"]
         return b"\r\n".join(lines) + b"\r\n\r\n" + self.rest
+
+
+def most_at_once(requests: Iterable[Request]) -> int:
+    """Count how many of *requests* were in flight at the fullest instant, from their start to their answer."""
+    asked = list(requests)
+    changes = [(request.started, 1) for request in asked]
+    changes += [(request.answered, -1) for request in asked if request.answered is not None]
+    return max(itertools.accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def _read_head(client: socket.socket) -> _Head | None:
