@@ -1,5 +1,6 @@
 """Heals from the intent to the outcome: the call, its answer, the verdict, and what is remembered of them."""
 
+import math
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +8,14 @@ from typing import Any
 
 from autoheal import evidence, notices, policy
 from autoheal.hands import Answered, LogFetched, Order
-from autoheal.health import Examination
+from autoheal.health import Condition, Examination
 from autoheal.policy import Attempt, Past
 from autoheal.tools import Tools
 from autoheal.treatment import Treatment, verdict, verdict_seconds
 from autoheal.world import Known
 from sidecarkit.errors import ContainerGone, EngineUnavailable
 
+CLOCKS_DIFFER_SECONDS = 0.5  # the engine may run on another machine
 LAST_CHANCE_SECONDS = 10.0  # beyond the stop, for an engine that answers again, to end a restart it may be at
 
 
@@ -24,8 +26,18 @@ class Care:
         self._tools, self._settled = tools, settled
         self._world, self._ledger, self._log = tools.world, tools.ledger, tools.log
         self.treatments: dict[str, Treatment] = {}
-        self.pasts: dict[str, Past] = tools.ledger.pasts()
+        self.pasts: dict[str, Past] = {}
+        self.recall()
+        # When our last action on each container ended; infinity while it is in flight, or its answer is not known.
+        self._acted_until = tools.ledger.acted_until()
         self.action_seconds = tools.ledger.stop_seconds()
+
+    def recall(self) -> None:
+        """Read the pasts again: a command changed them. When a container got well alone is not on the disk."""
+        self.pasts = {
+            container: replace(past, healthy_at=self.past(container).healthy_at)
+            for container, past in self._ledger.pasts().items()
+        }
 
     def past(self, container: str) -> Past:
         return self.pasts.get(container, Past())
@@ -52,6 +64,7 @@ class Care:
         self.treatments[known.id] = Treatment(
             record, known.id, reason, attempt, action, sick_at, now, container, stop_seconds, last_output
         )
+        self._acted_until[known.id] = math.inf
         order = Order(record, known.id, action, wishes.stop_seconds, container.stop_seconds)
         self._tools.hands.act(order)
         if config.evidence_lines:
@@ -95,6 +108,8 @@ class Care:
         if treatment is None or treatment.record != order.record:
             return  # its outcome was known before the answer
         treatment.answered_at = message.at
+        if not isinstance(error, EngineUnavailable):
+            self._acted_until[treatment.id] = message.at
         if error is None:
             self._performed(treatment, order)
         elif isinstance(error, ContainerGone):
@@ -128,12 +143,12 @@ class Care:
     # Verdicts
 
     def started(self, container: str, at: float) -> bool:
-        """Note a start; returns whether it was ours."""
+        """Note a start; returns whether it was ours, of now or of the past that the engine tells again."""
         treatment = self.treatments.get(container)
-        if treatment is None or at < treatment.called_at:
-            return False
-        treatment.started = True
-        return True
+        if treatment is not None and at >= treatment.called_at and not treatment.started:
+            treatment.started = True
+            return True
+        return at <= self._acted_until.get(container, 0.0) + CLOCKS_DIFFER_SECONDS
 
     def heard(self, container: str, outcome: str, at: float) -> bool:
         """Judge by an event; returns False when it belongs to the old life: probes run during a stop, too."""
@@ -153,9 +168,9 @@ class Care:
         condition = examination.condition
         overdue = treatment.deadline is not None and now >= treatment.deadline
         if condition.started_at <= treatment.called_at - 0.05:
-            return treatment.uncertain and overdue and self._not_restarted(treatment, now)
+            return treatment.uncertain and overdue and self._not_restarted(treatment, condition, now)
         if treatment.uncertain:
-            treatment.uncertain, treatment.started = False, True
+            treatment.uncertain, treatment.started, overdue = False, True, False
             treatment.deadline = now + verdict_seconds(treatment.container)
         outcome = verdict(condition, overdue=overdue) if treatment.acted else None
         if outcome is None:
@@ -163,11 +178,14 @@ class Care:
         self.settle(treatment, outcome, condition.probes[-1].end if condition.probes else now)
         return outcome == policy.STILL_FAILING
 
-    def _not_restarted(self, treatment: Treatment, now: float) -> bool:
+    def _not_restarted(self, treatment: Treatment, condition: Condition, now: float) -> bool:
         """Find a container in its old life after the answer was lost; returns whether to believe it.
 
         An engine that hung goes on with what it was at: a second call would stop the container twice.
         """
+        if treatment.action != "restart" and condition.state == "exited":
+            self.settle(treatment, policy.STOPPED, condition.finished_at)
+            return False
         if treatment.last_chance:
             self.settle(treatment, policy.REFUSED, now, detail="the engine did not answer")
             return True
@@ -182,6 +200,7 @@ class Care:
     def settle(self, treatment: Treatment, outcome: str, at: float, *, detail: str | None = None) -> None:
         """Close a heal: record, budget, figures, people."""
         self.treatments.pop(treatment.id, None)
+        self._acted_until[treatment.id] = min(at, self._acted_until.get(treatment.id, at))
         seconds = max(0.0, at - treatment.called_at) if outcome == policy.RECOVERED else None
         facts = {"outcome": outcome, "outcome_at": at, "seconds_to_healthy": seconds}
         self.amend(treatment.record, **facts, **({"detail": detail} if detail else {}))
@@ -197,6 +216,7 @@ class Care:
         if known := self._world.containers.get(treatment.id):
             result = "failed" if outcome in policy.FAILURES else "ok"
             self._tools.metrics.heals.labels(known.subject.service or known.name, result).inc()
+            known.stop_asked = known.stop_asked or outcome == policy.STOPPED
             limit = self._world.wishes(known).max_restarts
             notice = notices.outcome(known.subject, treatment, outcome, seconds, limit, detail)
             self._tools.notifier.tell(notice)
@@ -213,10 +233,9 @@ class Care:
 
     # Budgets
 
-    def give_up(self, known: Known, failed: int, output: str, now: float) -> None:
-        self.pasts[known.id] = replace(self.past(known.id), given_up_at=now)
-        self.write(known, "give_up", policy.UNHEALTHY, detail=f"{failed} failed heals")
-        self._ledger.stand(known.subject, self.pasts[known.id])
+    def give_up(self, known: Known, reason: str, failed: int, output: str, now: float) -> None:
+        self.write(known, "give_up", reason, detail=f"{failed} failed heals")
+        self._stand(known, replace(self.past(known.id), given_up_at=now))
         self._log.error("container_given_up", container=known.name, failed=failed)
         self._tools.notifier.tell(notices.given_up(known.subject, failed, output))
 
@@ -224,9 +243,32 @@ class Care:
         """Forget what was done for a container: it is healthy again, or was restarted by hand."""
         past = self.past(known.id)
         if past.attempts or past.given_up_at is not None:
-            self.pasts[known.id] = Past(past.attempts, cleared_at=at)
-            self._ledger.stand(known.subject, self.pasts[known.id])
+            self._stand(known, Past(past.attempts, cleared_at=at))
             self._log.info("budget_restored", container=known.name)
+
+    def got_well(self, container: str, at: float, *, was_sick: bool) -> None:
+        """Note that a container is healthy without a heal: from now on its ten minutes are counted."""
+        past = self.past(container)
+        if container in self.treatments or not past.attempts:
+            return
+        if was_sick or (past.healthy_at is None and past.attempts[-1].outcome != policy.RECOVERED):
+            self.pasts[container] = replace(past, healthy_at=at)
+
+    def restarted_by_hand(self, examination: Examination) -> bool:
+        """Say whether the container's present life was begun neither by us nor by its restart policy."""
+        container, condition = examination.container.id, examination.condition
+        past = self.past(container)
+        since = max(self._acted_until.get(container, 0.0) + CLOCKS_DIFFER_SECONDS, past.cleared_at)
+        restorable = bool(past.attempts) or past.given_up_at is not None
+        return restorable and condition.started_at > since and condition.restart_count == 0
+
+    def _stand(self, known: Known, past: Past) -> None:
+        self.pasts[known.id] = past
+        try:
+            self._ledger.stand(known.subject, past)
+        except sqlite3.OperationalError as error:
+            self._log.error("standing_not_written", container=known.name, reason=str(error))
+            self._tools.metrics.errors.labels("state").inc()
 
     # Taking over
 
@@ -264,5 +306,14 @@ class Care:
             treatment.answered_at, treatment.uncertain, treatment.deadline = now, True, now
             known.stop_asked = False
         else:
-            self.settle(treatment, policy.REFUSED, now, detail="autoheal ended before the engine was asked")
-            self.pasts[known.id] = Past(cleared_at=now)  # it was not tried, so there is nothing to wait for
+            self._never_asked(treatment, now)
+
+    def _never_asked(self, treatment: Treatment, now: float) -> None:
+        """Close a heal that did not happen: it costs no budget, and there is nothing to wait for."""
+        del self.treatments[treatment.id]
+        self._acted_until.pop(treatment.id, None)
+        detail = "autoheal ended before the engine was asked"
+        self.amend(treatment.record, outcome=policy.REFUSED, outcome_at=now, called_at=None, detail=detail)
+        past = self.past(treatment.id)
+        tried = tuple(attempt for attempt in past.attempts if attempt.called_at != treatment.called_at)
+        self.pasts[treatment.id] = replace(past, attempts=tried)

@@ -49,4 +49,4 @@ def log_lines(lines: Iterable[bytes], environment: Iterable[str]) -> list[str]:
         if size > LONGEST_LOG:
             break
         kept.append(line[:LONGEST_LINE])
-    return kept[::-1]
+    return kept[::-1] if text else []

@@ -8,11 +8,14 @@ from autoheal.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Debt:
-    """A restart that is owed to a container since *since*, not *before* a time, because *parents* were restarted."""
+    """A restart that is owed to a container since *since*, because *parents* were restarted.
+
+    *grace_seconds*: for how long, once it could be restarted, whoever restarted the parents may do that himself.
+    """
 
     parents: frozenset[str]
     since: float
-    before: float
+    grace_seconds: float
 
 
 Debts = Mapping[str, Debt]
@@ -21,14 +24,14 @@ Debts = Mapping[str, Debt]
 def started(debts: Debts, graph: Graph, container: str, now: float, grace_seconds: float) -> dict[str, Debt]:
     """Note that *container* began a new life: its own debt is paid, and its followers are owed a restart.
 
-    *grace_seconds*: how long whoever restarted it, such as `docker compose restart`, may do that himself.
+    *grace_seconds*: see Debt; `docker compose restart` restarts dependants itself, when their conditions are met.
     """
     left = {who: debt for who, debt in debts.items() if who != container}
     for follower in graph.followers(container):
         if follower != container:
             old = left.get(follower)
             parents = (old.parents if old else frozenset()) | {container}
-            left[follower] = Debt(parents, old.since if old else now, now + grace_seconds)
+            left[follower] = Debt(parents, old.since if old else now, grace_seconds)
     return left
 
 

@@ -7,7 +7,7 @@ from autoheal.following import Debt
 from autoheal.tools import Tools
 from autoheal.world import Known
 
-FOREIGN_GRACE_SECONDS = 3.0  # whoever restarted a container may restart its dependants himself for this long
+FOREIGN_GRACE_SECONDS = 3.0  # for whoever restarted a container to restart its dependants himself
 DIES_WITHIN_SECONDS = 5.0  # a child of a PID namespace dies with its donor
 
 
@@ -17,17 +17,20 @@ class FollowUps:
     def __init__(self, tools: Tools) -> None:
         self._config, self._world, self._log = tools.config, tools.world, tools.log
         self.debts: dict[str, Debt] = {}
+        self._ready_since: dict[str, float] = {}
 
     def started(self, container: str, now: float, *, ours: bool, before: bool) -> None:
         """Note a new life: what was owed to the container is paid; its followers are owed when it had one *before*."""
         if before:
             grace = 0.0 if ours else FOREIGN_GRACE_SECONDS
+            self._ready_since.pop(container, None)
             self.debts = following.started(self.debts, self._world.graph, container, now, grace)
         else:
             self.gone(container)
 
     def gone(self, container: str) -> None:
         self.debts.pop(container, None)
+        self._ready_since.pop(container, None)
 
     def examined(self, container: str, now: float) -> None:
         """Find children left in the namespaces of a donor's former life, however they came there."""
@@ -36,7 +39,7 @@ class FollowUps:
         pairs += [(follower, container) for follower in graph.followers(container)]
         for child, donor in pairs:
             if child not in self.debts and self._stranded(child, donor):
-                self.debts[child] = Debt(frozenset({donor}), now, now + FOREIGN_GRACE_SECONDS)
+                self.debts[child] = Debt(frozenset({donor}), now, FOREIGN_GRACE_SECONDS)
 
     def due(self, now: float, busy: Collection[str]) -> list[str]:
         """List whose turn it is, and drop what need not or cannot be done. *busy*: who is being acted on."""
@@ -59,23 +62,26 @@ class FollowUps:
             known is not None
             and self._wanted(known, parents)
             and (known.running or self._died_with(known, parents))
-            and not (known.stop_asked or known.replaced)
+            and not (known.stop_asked or self._world.replaced(known))
             and any(self._owed(known, parent) for parent in parents)
             and now - debt.since <= self._config.dependency_wait_seconds + DIES_WITHIN_SECONDS
         )
         if not keep:
-            self.debts.pop(child)
+            self.gone(child)
         return keep
 
     def _ready(self, child: str, debt: Debt, now: float, busy: Collection[str]) -> bool:
         known = self._world.containers[child]
-        if child in busy or now < debt.before or self._world.lost_donor(known.donors):
-            return False
-        if following.ready(self.debts, self._world.graph, child, self._world.fulfils, busy):
-            return True
         # A donor that runs but never turns healthy must not leave its children without a network for good.
-        overdue = now - debt.since > self._config.dependency_wait_seconds
-        return overdue and bool(known.donors & debt.parents)
+        overdue = now - debt.since > self._config.dependency_wait_seconds and bool(known.donors & debt.parents)
+        if (
+            child in busy
+            or self._world.lost_donor(known.donors)
+            or not (overdue or following.ready(self.debts, self._world.graph, child, self._world.fulfils, busy))
+        ):
+            self._ready_since.pop(child, None)
+            return False
+        return now - self._ready_since.setdefault(child, now) >= debt.grace_seconds
 
     def _wanted(self, known: Known, parents: list[Known]) -> bool:
         """Ask for a label: the follower's own, or that of what was restarted below it."""

@@ -3,12 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from autoheal.health import Examination, examine
 from sidecarkit.containers import Row, row
 from sidecarkit.crew import Crew
 from sidecarkit.errors import EngineError
+
+T = TypeVar("T")
+
+FOREVER_SECONDS = 86400.0  # a grace period of -1 has no end
 
 
 class Engine(Protocol):
@@ -68,6 +72,14 @@ class LogFetched:
 Message = Listed | Examined | Answered | LogFetched
 
 
+def _understood(operation: str, ask: Callable[[], T]) -> T:
+    """Ask; an answer that is JSON of another shape, from who knows what proxy, is an error of the engine."""
+    try:
+        return ask()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EngineError(f"{operation}: an answer that is not understood ({type(error).__name__})") from error
+
+
 class Hands:
     """Starts what was asked for and returns at once; each result is put into the inbox."""
 
@@ -94,7 +106,7 @@ class Hands:
     def _list(self) -> None:
         asked_at = time.time()
         try:
-            rows = tuple(row(document) for document in self._engine.containers())
+            rows = _understood("list", lambda: tuple(row(document) for document in self._engine.containers()))
         except EngineError as error:
             self._put(Listed(asked_at, None, error))
         else:
@@ -103,14 +115,15 @@ class Hands:
     def _examine(self, container: str) -> None:
         asked_at = time.time()
         try:
-            examination = examine(self._engine.inspect(container), asked_at)
+            examination = _understood("inspect", lambda: examine(self._engine.inspect(container), asked_at))
         except EngineError as error:
             self._put(Examined(container, None, error))
         else:
             self._put(Examined(container, examination))
 
     def _act(self, order: Order) -> None:
-        patience = float(order.grace_seconds if order.stop_seconds is None else order.stop_seconds)
+        seconds = order.grace_seconds if order.stop_seconds is None else order.stop_seconds
+        patience = float(seconds) if seconds >= 0 else FOREVER_SECONDS
         try:
             if order.action == "kill":
                 status = self._engine.kill(order.container)

@@ -4,6 +4,7 @@ The loop writes; commands read beside it, and write only what they ask for (paus
 """
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -154,6 +155,12 @@ class Ledger:
                    WHERE answered_at IS NOT NULL AND http_status BETWEEN 200 AND 299 ORDER BY id"""
         return {row[0]: row[1] for row in self._database.execute(query)}
 
+    def acted_until(self) -> dict[str, float]:
+        """Read when the last action on each container ended, Unix time; infinity where the end is not known."""
+        query = """SELECT container_id, coalesce(answered_at, outcome_at) FROM records
+                   WHERE called_at IS NOT NULL AND dry_run = 0 ORDER BY id"""
+        return {row[0]: math.inf if row[1] is None else row[1] for row in self._database.execute(query)}
+
     def stand(self, subject: Subject, past: Past) -> None:
         """Remember that a container was given up, or that its past is forgiven."""
         self._database.execute(
@@ -179,10 +186,10 @@ class Ledger:
                 changed.append(f"{subject.container}: budget is whole again")
         return changed
 
-    def pauses(self) -> tuple[Pause, ...]:
+    def pauses(self, now: float) -> tuple[Pause, ...]:
         """List the maintenance that is not over."""
         query = "SELECT name, until FROM pauses WHERE until IS NULL OR until > ?"
-        return tuple(Pause(row["name"], row["until"]) for row in self._database.execute(query, (time.time(),)))
+        return tuple(Pause(row["name"], row["until"]) for row in self._database.execute(query, (now,)))
 
     # What `status` shows
 

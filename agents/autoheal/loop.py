@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -30,6 +31,7 @@ class Loop:
         self._tools, self._inbox, self._liveness = tools, inbox, liveness
         self._config, self._world, self._log = tools.config, tools.world, tools.log
         self.ward = Ward(tools)
+        self._forget_views()
         self._started_at = time.time()
         self._list_at = 0.0
         self._listing_since: float | None = None
@@ -41,16 +43,22 @@ class Loop:
         self._shown: dict[str, Mapping[str, Any]] = {}
         self._tick_at = 0.0
 
+    def _forget_views(self) -> None:
+        """Show nothing of what a former autoheal knew: some of it may be gone."""
+        with suppress(sqlite3.OperationalError):  # the disk is full; then nothing new is shown either
+            self._tools.ledger.forget_views()
+
     def run(self) -> Stop:
         """Turn until told to stop."""
         while True:
             messages = self._receive(self._patience())
             now = time.time()
+            stop = next((message for message in messages if isinstance(message, Stop)), None)
             for message in messages:
-                if isinstance(message, Stop):
-                    self._wind_down()
-                    return message
                 self._take(message, now)
+            if stop:
+                self._wind_down()
+                return stop
             self._changed = self._changed or bool(messages)
             if now >= self._tick_at:
                 self._tick(now)
@@ -116,9 +124,15 @@ class Loop:
         if not self._doubtful:
             self._liveness.right("engine")
         self.ward.listed(now)
-        self._tools.ledger.prune()
+        self._prune()
         self._tools.metrics.last_cycle.set(now)
         self._tools.metrics.cycle_duration.observe(now - message.asked_at)
+
+    def _prune(self) -> None:
+        try:
+            self._tools.ledger.prune()
+        except sqlite3.OperationalError as error:  # a disk that is full must not keep a container sick
+            self._log.error("history_not_pruned", reason=str(error))
 
     def _learn_own_project(self, message: Listed) -> None:
         if self._world.own_project is None and self._config.scope == "project":
@@ -134,9 +148,9 @@ class Loop:
         self._tick_at = now + TICK_SECONDS
         self._liveness.beat()
         if self._tools.ledger.changed_by_others():
-            self.ward.care.pasts = self._tools.ledger.pasts()
+            self.ward.care.recall()
             self._changed = True
-        self.ward.pauses = self._tools.ledger.pauses()
+        self.ward.pauses = self._tools.ledger.pauses(now)
         if now >= self._list_at and self._listing_since is None:
             self._look(now)
         if self._changed:

@@ -12,7 +12,7 @@ class Metrics(AgentMetrics):
     """One object, made once; a container's series exist from the time it is watched until it is gone."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__("autoheal", registry)
+        super().__init__("autoheal", registry, operations=("list", "notify", "state"))
         self.docker_up = Gauge("autoheal_docker_up", "Whether the engine answered last time.", registry=registry)
         self.docker_seconds = Histogram(
             "autoheal_docker_request_duration_seconds", "Requests to the engine.", ["op"], registry=registry

@@ -40,9 +40,11 @@ def outcome(  # noqa: PLR0913, PLR0917 - one sentence needs them all
     return Notice("heal_ended", title, body, result in policy.FAILURES, {**facts, "probe_output": said})
 
 
-def sick(subject: Subject, reason: str, output: str) -> Notice:
+def sick(subject: Subject, reason: str, why: str, output: str) -> Notice:
+    """Tell of a container that is sick and was not touched, *why*: `notify` or `dry_run`."""
+    asked = "this is a dry run" if why == "dry_run" else "as it is set for it"
     return Notice(
-        "sick", f"{subject.container} is {reason}; nothing was done, as its label asks", output, failure=True,
+        "sick", f"{subject.container} {_SICK[reason]}; nothing was done, {asked}", output, failure=True,
         facts={**_facts(subject), "reason": reason, "probe_output": output},
     )  # fmt: skip
 
@@ -91,4 +93,10 @@ def stale(subject: Subject, silent_seconds: float) -> Notice:
     )
 
 
+_SICK = {
+    "unhealthy": "is unhealthy",
+    "exited": "exited with an error",
+    "stale": "has probes that stopped",
+    "follows": "needs a restart after what it depends on",
+}
 _PAST = {"restart": "restarted", "stop": "stopped", "kill": "killed"}

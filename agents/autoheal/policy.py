@@ -49,11 +49,6 @@ class Past:
     given_up_at: float | None = None
     healthy_at: float | None = None  # when it last got well without a heal, as far as this process has seen
 
-    def is_ended_by(self, started_at: float) -> bool:
-        """Say whether a start at this time came after all of it: of nobody's heal, and no old news."""
-        last = max([self.cleared_at, self.given_up_at or 0.0, *(a.ended_at or a.called_at for a in self.attempts)])
-        return started_at > last
-
     def failed(self, now: float, window_seconds: float) -> int:
         """Count the failed heals that the budget still holds against the container."""
         oldest = max(self.cleared_at, now - window_seconds)

@@ -55,7 +55,9 @@ def _standing(ward: Ward, known: Known) -> tuple[str, list[str]]:
         return "paused", []
     if known.id in ward.probes.silent:
         return "probes_stopped", []
-    return ("ok" if known.health in {"healthy", None} and known.running else known.health or known.state), []
+    if not known.running:
+        return known.state, []
+    return ("ok" if known.health in {"healthy", None} else str(known.health)), []
 
 
 def healths(world: World) -> dict[str, str]:

@@ -61,7 +61,6 @@ class Ward:
         self.storm = Storm()
         self.pauses: tuple[Pause, ...] = ()
         self._inspect_again_at: dict[str, float] = {}  # infinite: an inspection is under way
-        self._restarted_by: set[str] = set()  # by hand or by the restart policy: the inspection tells
 
     # News
 
@@ -87,6 +86,7 @@ class Ward:
         patient = self.patients.get(container)
         if patient and (patient.since is None or at >= patient.since):
             del self.patients[container]
+        self.care.got_well(container, at, was_sick=patient is not None)
         given_up_at = self.care.past(container).given_up_at
         if given_up_at is not None and at > given_up_at:
             self.care.forgive(self._world.containers[container], at)
@@ -95,8 +95,6 @@ class Ward:
         self.patients.pop(container, None)
         self.probes.silent.pop(container, None)
         ours = self.care.started(container, at)
-        if not ours and self.care.past(container).is_ended_by(at):
-            self._restarted_by.add(container)
         self.followups.started(container, now, ours=ours, before=before)
         self._tools.hands.examine(container)
 
@@ -164,7 +162,7 @@ class Ward:
         for known in self._world.containers.values():
             if known.anatomy is None:
                 self._tools.hands.examine(known.id)
-            elif known.state in {"exited", "dead"} and self._world.wishes(known).exited and not known.stop_asked:
+            if known.state in {"exited", "dead"} and self._world.wishes(known).exited and not known.stop_asked:
                 self._find_exited(known, now)
         for patient in self.patients.values():
             patient.examination = None
@@ -196,10 +194,8 @@ class Ward:
             patient.since = self._since(patient, examination) if patient.since is None else patient.since
         if self.care.examined(examination, now):
             self._admit(Patient(container, policy.UNHEALTHY, None, heard=False), now)
-        if container in self._restarted_by:
-            self._restarted_by.discard(container)
-            if examination.condition.restart_count == 0:
-                self.care.forgive(self._world.containers[container], now)
+        if self.care.restarted_by_hand(examination):
+            self.care.forgive(self._world.containers[container], examination.condition.started_at)
         if self.probes.examined(examination, now):
             self._admit(Patient(container, policy.STALE, now), now)
         self.followups.examined(container, now)
@@ -234,7 +230,7 @@ class Ward:
 
     def _call_followers(self, now: float) -> None:
         busy = {treatment.id for treatment in self.care.in_flight() if not treatment.started}
-        due = set(self.followups.due(now, busy))
+        due = self.followups.due(now, busy)
         for container in due:
             patient = self.patients.get(container)
             if patient is None or patient.reason != policy.FOLLOWS:
@@ -268,7 +264,7 @@ class Ward:
             case Wait() as wait:
                 self._wait(patient, known, wait, now)
             case GiveUp(failed):
-                self.care.give_up(known, failed, evidence.last_output(patient.examination), now)
+                self.care.give_up(known, patient.reason, failed, evidence.last_output(patient.examination), now)
                 patient.waits = Wait("given_up")
             case Leave(why):
                 self.patients.pop(patient.id, None)
@@ -290,7 +286,7 @@ class Ward:
         unclear = patient.reason == policy.EXITED and not patient.heard and known.exit_code in BY_SIGNAL
         around = Surroundings(
             stopping=known.stop_asked or (unclear and not examination.condition.oom_killed),
-            replaced=known.replaced,
+            replaced=self._world.replaced(known),
             resting=self.resting(known),
             donor=lost[0] if lost else None,
             troubles=troubles,
@@ -344,13 +340,14 @@ class Ward:
             self.care.write(known, "notify", patient.reason, dry_run=int(self._config.dry_run), **facts, **kept)
             self._log.warning("heal_not_begun", container=known.name, why=why, reason=patient.reason)
             output = evidence.last_output(patient.examination)
-            self._tools.notifier.tell(notices.sick(known.subject, patient.reason, output))
+            self._tools.notifier.tell(notices.sick(known.subject, patient.reason, why, output))
         return False
 
     def _act(self, ready: list[Patient], now: float) -> None:
-        allowed = [each for each in ready if each.reason == policy.FOLLOWS or storm.may_heal(self.storm, each.id)]
+        sick = [each.id for each in ready if each.reason != policy.FOLLOWS and storm.may_heal(self.storm, each.id)]
         if self.storm.held and self.storm.canary is None:
-            allowed = allowed[:1]
+            sick = sick[:1]
+        allowed = [each for each in ready if each.reason == policy.FOLLOWS or each.id in sick]
         running = {treatment.id: now - treatment.called_at for treatment in self.care.in_flight()}
         queue = [patient.id for patient in allowed]
         for container in slots.choose(queue, self.care.action_seconds, running, self._config.max_parallel):
@@ -364,6 +361,7 @@ class Ward:
             self._inspect(patient.id, now)
             return
         del self.patients[patient.id]
-        self.storm = storm.sent(self.storm, patient.id)
+        if patient.reason != policy.FOLLOWS:
+            self.storm = storm.sent(self.storm, patient.id)
         known = self._world.containers[patient.id]
         self.care.begin(known, examination, patient.reason, patient.since, patient.attempt)

@@ -41,7 +41,6 @@ class Known:
     exit_code: int = 0
     killed_at: float = 0.0  # the last stop signal from anybody
     stop_asked: bool = False  # by somebody else, and no start since
-    replaced: bool = False
     heard_at: float = 0.0
     complaints: tuple[str, ...] = field(default=())
 
@@ -61,9 +60,14 @@ class Known:
 
     def stops(self, signal: str) -> bool:
         """Say whether *signal* asks this container to stop, as opposed to, say, reload."""
-        number = _SIGNAL_NUMBERS.get(signal.upper(), signal)
         own = self.anatomy.stop_signal if self.anatomy else "SIGTERM"
-        return number in STOP_SIGNALS or number == _SIGNAL_NUMBERS.get(own.upper(), own)
+        return _number(signal) in STOP_SIGNALS or _number(signal) == _number(own)
+
+
+def _number(signal: str) -> str:
+    """Read a signal as the engine does: a number, or a name with or without SIG."""
+    name = signal.upper()
+    return _SIGNAL_NUMBERS.get(name if name.startswith("SIG") else f"SIG{name}", signal)
 
 
 # News: what the ward must know.
@@ -112,6 +116,10 @@ class Gone:
 News = TurnedUnhealthy | TurnedHealthy | Started | Died | LookAgain | Gone
 
 
+def _took_over(known: Known) -> bool:
+    return known.labels.get(REPLACES) in {known.id, known.name}
+
+
 class World:
     """All containers. Changed by the loop's thread only."""
 
@@ -121,6 +129,7 @@ class World:
         self.containers: dict[str, Known] = {}
         self.listed = False
         self._graph: Graph | None = None
+        self._replaced: frozenset[str] | None = None
 
     @property
     def graph(self) -> Graph:
@@ -131,6 +140,13 @@ class World:
                 if REPLACES not in known.labels or known.started_at
             )
         return self._graph
+
+    def replaced(self, known: Known) -> bool:
+        """Say whether Compose is putting a new container in its place: made beside it, and to take over its name."""
+        if self._replaced is None:
+            targets = {each.labels.get(REPLACES, "") for each in self.containers.values() if not _took_over(each)}
+            self._replaced = frozenset(targets - {""})
+        return known.id in self._replaced or known.name in self._replaced
 
     def wishes(self, known: Known) -> Wishes:
         wanted, known.complaints = wishes.read(known.labels, self._config)
@@ -173,7 +189,7 @@ class World:
             return []
         if action == "rename":
             known.name = event.attributes.get("name", known.name)
-            self._graph = None
+            self._regroup()
             return []
         return self._life_changed(known, action, event)
 
@@ -181,12 +197,12 @@ class World:
         labels = dict(event.attributes)  # the labels stand among the attributes
         known = Known(event.id, event.attributes.get("name", ""), labels, "created")
         self.containers[event.id] = known
-        self._graph = None
-        if replaced := labels.get(REPLACES):
-            for other in self.containers.values():
-                if other.id != known.id and replaced in {other.id, other.name}:
-                    other.replaced = True
+        self._regroup()
         return known
+
+    def _regroup(self) -> None:
+        """Forget what was worked out from who is there, and how they are called and labelled."""
+        self._graph = self._replaced = None
 
     def _health_changed(self, known: Known, health: str, at: float) -> list[News]:
         known.health = health
@@ -202,7 +218,10 @@ class World:
     def _life_changed(self, known: Known, action: str, event: Event) -> list[News]:
         if action == "start":
             before = known.started_at > 0 or known.died_at > 0
-            known.state, known.started_at, known.stop_asked = "running", event.seconds, False
+            known.state, known.stop_asked = "running", False
+            if event.seconds <= known.started_at + MISSED_START_SECONDS:
+                return []  # an inspection was quicker to tell of this life
+            known.started_at = event.seconds
             known.health = "starting" if known.health or (known.anatomy and known.anatomy.healthcheck) else None
             return [Started(known.id, event.seconds, before)]
         if action == "die":
@@ -218,7 +237,7 @@ class World:
 
     def _forget(self, container: str) -> list[News]:
         known = self.containers.pop(container, None)
-        self._graph = None
+        self._regroup()
         return [Gone(known.id, known.subject)] if known else []
 
     # Listings and inspections
@@ -241,7 +260,7 @@ class World:
     def _see_one(self, row: Row, asked_at: float) -> list[News]:
         known = self.containers.get(row.id)
         if known is None or known.name != row.name or known.labels != row.labels:
-            self._graph = None
+            self._regroup()
         if known is None:
             known = self.containers[row.id] = Known(row.id, row.name, row.labels, row.state)
         known.name, known.labels, known.addresses = row.name, row.labels, row.addresses

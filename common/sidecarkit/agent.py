@@ -45,7 +45,7 @@ class CommonSettings:
     webhook_json_key: str | None = setting(
         "WEBHOOK_JSON_KEY",
         settings.text,
-        help="send one JSON field of this name, with the text; default all facts with the text in `text`",
+        help="send one JSON field of this name, with the text; default all facts, the text in `text` and `content`",
     )
 
     def engine_endpoint(self) -> Endpoint:

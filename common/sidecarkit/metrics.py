@@ -4,6 +4,7 @@ Labels are bounded: a label never holds an address, a path or an id.
 """
 
 import time
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -19,7 +20,8 @@ def package_version() -> str:
 class AgentMetrics:
     """What Prometheus wants to know of any agent. *prefix* is the agent's name."""
 
-    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+    def __init__(self, prefix: str, registry: CollectorRegistry, operations: Iterable[str] = ()) -> None:
+        """*operations*: those that can fail; their series start at 0, or increase() would miss the first error."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
         build = Gauge(f"{prefix}_build_info", "The running version.", ["version"], registry=registry)
@@ -33,3 +35,5 @@ class AgentMetrics:
             f"{prefix}_cycle_duration_seconds", "How long a full look took.", registry=registry
         )
         self.errors = Counter(f"{prefix}_errors", "Errors by operation.", ["op"], registry=registry)
+        for operation in operations:
+            self.errors.labels(operation)

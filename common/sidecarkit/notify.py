@@ -42,7 +42,7 @@ class Target(Protocol):
 
 
 class Webhook:
-    """POST of a JSON object. With a *key*, the object has this one field, as Slack or Discord want it."""
+    """POST of a JSON object. With a *key*, the object has this one field."""
 
     name = "webhook"
 
@@ -51,8 +51,9 @@ class Webhook:
 
     def send(self, notice: Notice) -> None:
         text = f"{notice.title}\n{notice.body}" if notice.body else notice.title
-        everything = {"text": text, "event": notice.event, "title": notice.title, "body": notice.body, **notice.facts}
-        post_json(self._url, {self._key: text} if self._key else everything)
+        # Slack reads `text`, Discord `content`, which is also what the image of docker-autoheal sends when not told.
+        known = {"text": text, "content": text, "event": notice.event, "title": notice.title, "body": notice.body}
+        post_json(self._url, {self._key: text} if self._key else {**known, **notice.facts})
 
 
 class AppriseServer:

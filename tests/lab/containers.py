@@ -106,7 +106,8 @@ class Container:
         """Run *command* in it; returns exit status and output."""
         body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True, "Tty": True}
         process = demand(self._url, "POST", f"/containers/{self.id}/exec", body=body)["Id"]
-        output = demand(self._url, "POST", f"/exec/{process}/start", body={"Detach": False, "Tty": True})
+        how = {"Detach": False, "Tty": True}
+        output = demand(self._url, "POST", f"/exec/{process}/start", body=how, decoded=False)
         return int(demand(self._url, "GET", f"/exec/{process}/json")["ExitCode"]), str(output)
 
     def _post(self, action: str, query: Mapping[str, Any] | None = None) -> None:

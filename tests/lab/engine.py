@@ -183,16 +183,16 @@ def given_engine() -> GivenEngine | None:
     return engine if engine.answers() else None
 
 
-def busybox_image() -> bytes:
-    """Make a root file system of Debian's static busybox, 2 MB, as a tar."""
+def busybox_image(further: Iterable[Path] = ()) -> bytes:
+    """Make a root file system of Debian's static busybox, 2 MB, as a tar; *further* files lie where they do here."""
     applets = subprocess.run([_BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as archive:
         for folder in ("bin", "etc", "tmp", "lab"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             archive.addfile(entry)
-        archive.add(_BUSYBOX.resolve(), "bin/busybox")
+        archive.add(_BUSYBOX, "bin/busybox")
         for applet in applets:
             if applet != "busybox":
                 entry = tarfile.TarInfo(f"bin/{applet}")
@@ -202,6 +202,8 @@ def busybox_image() -> bytes:
         entry = tarfile.TarInfo("etc/passwd")
         entry.size = len(users)
         archive.addfile(entry, io.BytesIO(users))
+        for file in further:
+            archive.add(file)
     return buffer.getvalue()
 
 

@@ -22,7 +22,7 @@ from autoheal.ward import Ward
 from autoheal.world import World
 from sidecarkit import logs, settings, state
 from sidecarkit.containers import Row
-from sidecarkit.errors import ContainerGone, EngineError
+from sidecarkit.errors import ContainerGone, EngineError, EngineUnavailable
 from sidecarkit.identity import Kin
 from sidecarkit.notify import Notice, Notifier
 from sidecarkit.watch import Event
@@ -177,6 +177,7 @@ class Stage:
         self.hands, self.script = WrittenOrders(), WrittenRuns()
         self.world = World(self.config, self.kin, None)
         self.ledger = Ledger(self.folder, _LOG)
+        self.ledger._database.execute("PRAGMA synchronous = OFF")  # a play needs no disk that survives a power cut
         self.metrics = Metrics(CollectorRegistry())
         self.ward = Ward(
             Tools(
@@ -217,11 +218,14 @@ class Stage:
         for _ in range(20):
             if not self.hands.to_examine:
                 return
-            asked, self.hands.to_examine[:] = list(dict.fromkeys(self.hands.to_examine)), []
-            for container in asked:
-                self.ward.examined(self._inspect(container), self.now)
+            self._inspect_all()
             self.ward.consider(self.now)
         raise AssertionError("the ward asks for inspections without end")
+
+    def _inspect_all(self) -> None:
+        asked, self.hands.to_examine[:] = list(dict.fromkeys(self.hands.to_examine)), []
+        for container in asked:
+            self.ward.examined(self._inspect(container), self.now)
 
     def _inspect(self, container: str) -> Examined:
         actor = next((each for each in self.actors.values() if each.id == container), None)
@@ -237,6 +241,40 @@ class Stage:
         )
         ours = self.ward.care.awaits_stop(actor.id)
         self.ward.hear(self.world.hear(event, self.now, ours=ours), self.now)
+
+    def replay(self, name: str, action: str, at: float, **attributes: str) -> None:
+        """Tell of an event of the past, as the engine does after a subscription."""
+        present, self.now = self.now, at
+        self.hear(name, action, **attributes)
+        self.now = present
+
+    def look_and_adopt(self) -> None:
+        """Look for the first time, and take over what a former autoheal left open, as the loop does."""
+        rows = [actor.row() for actor in self.actors.values()]
+        self.ward.hear(self.world.see(rows, self.now), self.now)
+        self.ward.listed(self.now)
+        self._inspect_all()
+        self.ward.care.adopt(self.now)
+        self.consider()
+
+    def fail_inspections(self) -> None:
+        """Answer every inspection that is asked for, and one more for each patient, with an engine that is away."""
+        away = EngineUnavailable("inspect: connection refused")
+        for container in {*self.hands.to_examine, *self.ward.patients}:
+            self.ward.examined(Examined(container, None, away), self.now)
+
+    def pause(self, name: str, seconds: float | None = None) -> None:
+        self.ledger.pause(name, None if seconds is None else self.now + seconds)
+        self.recall_pauses()
+
+    def resume(self, name: str) -> None:
+        self.ledger.resume(name, [known.subject for known in self.world.containers.values()])
+        self.recall_pauses()
+        self.ward.care.recall()
+        self.consider()
+
+    def recall_pauses(self) -> None:
+        self.ward.pauses = self.ledger.pauses(self.now)
 
     def later(self, seconds: float) -> None:
         """Let time pass, with a look at everything at its end."""

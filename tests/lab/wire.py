@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -24,8 +24,9 @@ def call(  # noqa: PLR0913 - one request, read by its keywords
     *,
     body: bytes | Mapping[str, Any] | None = None,
     timeout_seconds: float = 60.0,
+    decoded: bool = True,
 ) -> tuple[int, Any]:
-    """Ask the engine at *url*; returns status and decoded answer (text where it is not JSON)."""
+    """Ask the engine at *url*; returns status and answer: text where it is not JSON or not to be *decoded*."""
     kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     target = path + (f"?{urlencode(query)}" if query else "")
@@ -33,10 +34,10 @@ def call(  # noqa: PLR0913 - one request, read by its keywords
         connection.request(method, target, content, {"Content-Type": kind} if content is not None else {})
         response = connection.getresponse()
         answer = response.read()
-    try:
-        return response.status, json.loads(answer)
-    except ValueError:
-        return response.status, answer.decode(errors="replace")
+    if decoded:
+        with suppress(ValueError):
+            return response.status, json.loads(answer)
+    return response.status, answer.decode(errors="replace")
 
 
 def demand(url: str, method: str, path: str, query: Mapping[str, Any] | None = None, **further: Any) -> Any:

@@ -213,7 +213,7 @@ def test_docker_tls_variables_make_a_verified_connection(tmp_path: Path) -> None
 def test_every_target_that_is_named_is_told() -> None:
     config = read(WEBHOOK_URL="http://hook.example/", APPRISE_URL="http://apprise/", NOTIFY_URLS="json://localhost")
 
-    assert [target.name for target in config.targets()] == ["notify_urls", "webhook", "apprise_server"]
+    assert [target.name for target in config.targets()] == ["notify_urls_1", "webhook", "apprise_server"]
     assert read().targets() == []
 
 

@@ -109,7 +109,7 @@ def test_a_line_counts_only_with_what_is_kept_of_it() -> None:
 
 
 def test_no_log_is_no_evidence() -> None:
-    assert log_lines([], SECRETS) == [""]
+    assert log_lines([], SECRETS) == []
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def notices_about(examination: Examination) -> list[notices.Notice]:
     output = evidence.last_output(examination)
     treatment = Treatment(1, "4f" * 32, "unhealthy", 1, "restart", NOON, NOON, examination.container, output)
     return [
-        notices.sick(SUBJECT, "unhealthy", output),
+        notices.sick(SUBJECT, "unhealthy", "notify", output),
         notices.given_up(SUBJECT, 5, output),
         notices.outcome(SUBJECT, treatment, "still_failing", None, 5, None),
     ]

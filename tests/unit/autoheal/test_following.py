@@ -36,7 +36,7 @@ def all_but(container: str) -> Callable[[str, str], bool]:
 
 
 def debt(*parents: str) -> Debt:
-    return Debt(frozenset(parents), since=0.0, before=0.0)
+    return Debt(frozenset(parents), since=0.0, grace_seconds=0.0)
 
 
 DIAMOND = graph(top="left right", left="bottom", right="bottom", bottom="")
@@ -47,8 +47,8 @@ DIAMOND = graph(top="left right", left="bottom", right="bottom", bottom="")
 
 def test_whoever_began_a_new_life_owes_each_follower_a_restart() -> None:
     assert started({}, DIAMOND, "bottom", 100.0, 3.0) == {
-        "left": Debt(frozenset({"bottom"}), 100.0, 103.0),
-        "right": Debt(frozenset({"bottom"}), 100.0, 103.0),
+        "left": Debt(frozenset({"bottom"}), 100.0, 3.0),
+        "right": Debt(frozenset({"bottom"}), 100.0, 3.0),
     }
 
 
@@ -61,7 +61,7 @@ def test_a_new_life_pays_what_the_container_was_owed() -> None:
 def test_what_is_owed_twice_is_one_restart_for_both() -> None:
     debts = started({}, DIAMOND, "left", 100.0, 0.0)
 
-    assert started(debts, DIAMOND, "right", 110.0, 3.0) == {"top": Debt(frozenset({"left", "right"}), 100.0, 113.0)}
+    assert started(debts, DIAMOND, "right", 110.0, 3.0) == {"top": Debt(frozenset({"left", "right"}), 100.0, 3.0)}
 
 
 def test_the_given_debts_are_left_as_they_were() -> None:

@@ -1,9 +1,7 @@
 """The engine's edge: where it is, what it is asked, and what its failures mean, against a real HTTP server."""
 
 import json
-import ssl
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from lab import certificates as lab_certificates
 from lab.server import CHUNKED, SmallServer, chunk, reply
 from sidecarkit.engine import Endpoint, Engine, agreed_prefix, endpoint, frames, tls_context
 from sidecarkit.errors import ContainerGone, EngineError, EngineTimeout, EngineUnavailable, Refused
@@ -64,33 +63,11 @@ def test_a_unix_socket_needs_no_certificates(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with a throw-away authority, a server's pair for 127.0.0.1, and a client's."""
-    folder = tmp_path_factory.mktemp("certificates")
-    _openssl(folder, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca-key.pem -out ca.pem "
-             "-subj /CN=authority -days 2")  # fmt: skip
-    for name, extra in (("server", "-addext subjectAltName=IP:127.0.0.1"), ("client", "")):
-        _openssl(folder, f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}-key.pem "
-                 f"-out {name}.pem -subj /CN={name} -days 2 -CA ca.pem -CAkey ca-key.pem "
-                 f"-addext basicConstraints=critical,CA:FALSE {extra}")  # fmt: skip
-    (folder / "client.pem").rename(folder / "cert.pem")
-    (folder / "client-key.pem").rename(folder / "key.pem")
-    return folder
-
-
-def _openssl(folder: Path, words: str) -> None:
-    subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
-
-
-def _server_context(certificates: Path) -> ssl.SSLContext:
-    """Speak TLS as dockerd does with --tlsverify: without a client's certificate nobody gets in."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(certificates / "server.pem", certificates / "server-key.pem")
-    return context
+    return lab_certificates.make(tmp_path_factory.mktemp("certificates"))
 
 
 def _tls_server(certificates: Path) -> SmallServer:
-    return SmallServer(answering(reply(200, {"Version": "20.10"})), tls=_server_context(certificates))
+    return SmallServer(answering(reply(200, {"Version": "20.10"})), tls=lab_certificates.server_context(certificates))
 
 
 def test_an_engine_over_tls_knows_us_and_is_known(certificates: Path) -> None:
@@ -338,7 +315,7 @@ def test_a_stream_is_closed_under_its_reader_without_a_strange_error(
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is shown below
             ends.append(error)
 
-    with SmallServer(answer, tls=_server_context(certificates) if secure else None) as server:
+    with SmallServer(answer, tls=lab_certificates.server_context(certificates) if secure else None) as server:
         engine = Engine(endpoint(server.url, tls_verify=secure, cert_path=certificates if secure else None))
         for _ in range(20):
             stream = engine.events("0", {})

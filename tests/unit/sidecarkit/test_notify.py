@@ -178,6 +178,7 @@ def test_a_webhook_gets_all_facts_and_a_text(served: SmallServer) -> None:
     assert served.asked == [f"POST /hooks/{TOKEN}"]
     assert json.loads(served.bodies[0]) == {
         "text": "haraka is well again\nIt took 3 s.",
+        "content": "haraka is well again\nIt took 3 s.",
         "event": "heal_ended",
         "title": "haraka is well again",
         "body": "It took 3 s.",
