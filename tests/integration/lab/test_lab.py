@@ -89,7 +89,8 @@ def test_the_recorder_passes_events_on_as_they_come_until_it_cuts_them(
     recorder: Recorder, containers: Containers
 ) -> None:
     box = containers.create()
-    stream = Engine(Endpoint(recorder.url)).events(f"{time.time():.9f}", {"container": [box.id]})
+    query = {"since": f"{time.time():.9f}", "filters": {"container": [box.id]}}
+    stream = Engine(Endpoint(recorder.url)).stream("events", "/events", query, silence_seconds=30.0)
 
     box.start()
     first = json.loads(next(iter(stream)))
