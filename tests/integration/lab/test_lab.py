@@ -16,7 +16,7 @@ from lab.containers import STUBBORN, Containers, Health
 from lab.engine import IMAGE, GivenEngine, PrivateEngine
 from lab.recorder import Recorder
 from lab.wire import call, wait_for
-from sidecarkit.engine import Endpoint, Engine
+from sidecarkit.engine import Endpoint, Engine, Query
 from sidecarkit.errors import EngineTimeout, EngineUnavailable, Refused
 
 pytestmark = pytest.mark.engine
@@ -89,7 +89,7 @@ def test_the_recorder_passes_events_on_as_they_come_until_it_cuts_them(
     recorder: Recorder, containers: Containers
 ) -> None:
     box = containers.create()
-    query = {"since": f"{time.time():.9f}", "filters": {"container": [box.id]}}
+    query: Query = {"since": f"{time.time():.9f}", "filters": {"container": [box.id]}}
     stream = Engine(Endpoint(recorder.url)).stream("events", "/events", query, silence_seconds=30.0)
 
     box.start()
