@@ -24,6 +24,13 @@ COPY .cache/own-wheel/ /own-wheel/
 RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
  && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
 
+FROM builder AS logban-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/logban.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
 # What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
 # bytecode of its standard library, Debian's python3 the other way round.
 FROM ${BASE_IMAGE} AS runtime
@@ -47,5 +54,42 @@ ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wildduck-sidecars autoheal" \
       org.opencontainers.image.description="Restarts containers whose healthcheck fails: at once, root cause first, with evidence" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+FROM builder AS certsync-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/certsync.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+FROM runtime AS certsync
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/certsync
+VOLUME /var/lib/certsync
+USER 10001:10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["certsync", "healthcheck"]
+ENTRYPOINT ["certsync"]
+COPY --from=certsync-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
+      org.opencontainers.image.description="Delivers Traefik's certificates to mail servers whole or not at all, and proves that they serve them" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+# Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
+FROM runtime AS logban
+COPY .cache/debs/ /debs/
+RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
+RUN install --directory --mode=0750 /var/lib/logban
+VOLUME /var/lib/logban
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["logban", "healthcheck"]
+ENTRYPOINT ["logban"]
+COPY --from=logban-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars logban" \
+      org.opencontainers.image.description="Reads containers' logs and has the kernel drop whoever probes their TLS" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION

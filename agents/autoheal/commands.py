@@ -140,6 +140,8 @@ def pause(config: Config, chosen: argparse.Namespace) -> int:
     whom = "everything" if chosen.name == EVERYTHING else printable(chosen.name)
     ends = f"`autoheal resume{'' if chosen.name == EVERYTHING else f' {whom}'}`" if until is None else _when(until)
     sys.stdout.write(f"maintenance of {whom} until {ends}\n")
+    if chosen.name != EVERYTHING and not any(each.answers_to(chosen.name) for each in _watched(config)):
+        sys.stdout.write("no container of this name is watched at the moment: see `autoheal status`\n")
     return DONE
 
 
@@ -148,15 +150,19 @@ def resume_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def resume(config: Config, chosen: argparse.Namespace) -> int:
-    known = [
-        Subject(view["container_id"], view["container"], view["project"], view["service"])
-        for view in ledger.read_views(open_state(config))
-    ]
+    known = _watched(config)
     with _writable(config) as memory:
         changed = memory.resume(chosen.name, known)
     for line in changed or [f"nothing to resume: no maintenance and no container named {chosen.name}"]:
         sys.stdout.write(printable(line) + "\n")
     return DONE if changed else PROBLEM
+
+
+def _watched(config: Config) -> list[Subject]:
+    return [
+        Subject(view["container_id"], view["container"], view["project"], view["service"])
+        for view in ledger.read_views(open_state(config))
+    ]
 
 
 class _writable:  # noqa: N801 - a context, used like a function

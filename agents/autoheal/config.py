@@ -33,7 +33,7 @@ class Config(CommonSettings):
         "AUTOHEAL_SCOPE",
         settings.choice("all", "project"),
         default="all",
-        help="`project`: only containers of autoheal's own Compose project",
+        help="`project`: only containers of autoheal's own Compose project, or of the one in COMPOSE_PROJECT_NAME",
     )
     interval_seconds: float = setting(
         "AUTOHEAL_INTERVAL",

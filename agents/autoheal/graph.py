@@ -31,9 +31,6 @@ class Node:
     donors: frozenset[str]
     depends_on: tuple[str, ...]  # the label autoheal.depends-on
 
-    def __hash__(self) -> int:
-        return hash(self.id)
-
 
 def edges(node: Node) -> tuple[Edge, ...]:
     """Read what a container depends on. Compose writes `service:condition:restart`, the last since v2.17."""

@@ -14,13 +14,29 @@ LABELS: dict[str, tuple[str, Callable[[str], Any], str]] = {
         settings.choice(*ACTIONS),
         "`restart`, `stop`, `kill` or `notify` (tell, touch nothing)",
     ),
-    "autoheal.stop.timeout": ("stop_seconds", whole_seconds, "seconds between SIGTERM and SIGKILL"),
+    "autoheal.stop.timeout": (
+        "stop_seconds",
+        whole_seconds,
+        "seconds between SIGTERM and SIGKILL; default the container's own",
+    ),
     "autoheal.hold": ("hold_seconds", settings.duration, "act only when unhealthy for this long"),
-    "autoheal.max-restarts": ("max_restarts", settings.whole_number(minimum=1), "give up after so many failed heals"),
-    "autoheal.window": ("window_seconds", settings.positive_duration, "the time in which these are counted"),
-    "autoheal.backoff": ("backoff_seconds", settings.duration, "wait before the second heal, doubling to 5m"),
-    "autoheal.exited": ("exited", settings.boolean, "also heal it when it exited with an error, not by hand"),
-    "autoheal.depends-on": ("depends_on", settings.words, "services to heal first, beside Compose's depends_on"),
+    "autoheal.max-restarts": (
+        "max_restarts",
+        settings.whole_number(minimum=1),
+        "give up after so many failed heals within the window",
+    ),
+    "autoheal.window": ("window_seconds", settings.positive_duration, "the window of that budget"),
+    "autoheal.backoff": (
+        "backoff_seconds",
+        settings.duration,
+        "wait before the second heal, doubling to 5m; forgotten after 10 healthy minutes",
+    ),
+    "autoheal.exited": (
+        "exited",
+        settings.boolean,
+        "also heal it when it exited with an error, was OOM-killed or is dead, and was not stopped by hand",
+    ),
+    "autoheal.depends-on": ("depends_on", settings.words, "services to heal first, beside Compose's `depends_on`"),
 }
 
 

@@ -211,6 +211,23 @@ class Engine:
         answer.sock.settimeout(silence_seconds)
         return Stream(answer)
 
+    def bare_stream(self, operation: str, path: str, query: Query) -> tuple[socket.socket, bytes]:
+        """Open an endless answer as its bare socket: (socket, what came of it together with the head).
+
+        Asked in HTTP/1.0, the engine sends no chunks: what follows is the answer itself, and needs no parsing.
+        """
+        target = self._target(path, query)
+        with self._observed(operation), translated(operation):
+            connection = self.endpoint.connect(self.timeout_seconds)
+            connection.connect()
+            sock: socket.socket = connection.sock
+            try:
+                body = _ask_bare(sock, operation, target)
+            except BaseException:
+                sock.close()
+                raise
+        return sock, body
+
     def post(
         self, operation: str, path: str, query: Query | None = None, *, body: Any = None, patience_seconds: float = 0.0
     ) -> int:
@@ -344,6 +361,31 @@ def _failure(operation: str, status: int, body: bytes) -> EngineError:
     if status in {502, 503, 504}:
         return EngineUnavailable(message, status)
     return EngineError(message, status)
+
+
+def _ask_bare(sock: socket.socket, operation: str, target: str) -> bytes:
+    """Ask in HTTP/1.0 and read the head of the answer; returns what came together with it."""
+    sock.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode("ascii"))
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = sock.recv(65536)
+        if not more or len(head) > 65536:
+            raise EngineUnavailable(f"{operation}: the engine hung up before its answer")
+        head += more
+    head, _, body = head.partition(b"\r\n\r\n")
+    status = int(head.split(b" ", 2)[1])
+    if status >= 400:
+        raise _failure(operation, status, body + _read_rest(sock))
+    if b"chunked" in head.lower():
+        raise EngineError(f"{operation}: the proxy before the engine answers HTTP/1.0 with chunks")
+    return body
+
+
+def _read_rest(sock: socket.socket) -> bytes:
+    rest = b""
+    while len(rest) < 65536 and (more := sock.recv(65536)):
+        rest += more
+    return rest
 
 
 def _segment(container: str) -> str:

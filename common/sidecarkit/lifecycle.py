@@ -3,9 +3,8 @@
 import os
 import signal
 from dataclasses import dataclass
-from queue import SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +14,14 @@ class Stop:
     signal: int
 
 
-def stop_on_signals(inbox: "SimpleQueue[Any]") -> None:
-    """Turn SIGTERM and SIGINT into a Stop message; a second one ends the process at once.
+class Inbox(Protocol):
+    """A SimpleQueue, because its put() is reentrant: a signal may arrive during another put()."""
 
-    SimpleQueue because its put() is reentrant: a signal may arrive during another put().
-    """
+    def put(self, item: Any, /) -> None: ...
+
+
+def stop_on_signals(inbox: Inbox) -> None:
+    """Turn SIGTERM and SIGINT into a Stop message; a second one ends the process at once."""
     asked: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:

@@ -407,3 +407,10 @@ class Stage:
 def with_probe(**nanoseconds: int) -> dict[str, Any]:
     """Change PROBE, as in `with_probe(Interval=30 * 10**9)`."""
     return {**PROBE, **nanoseconds}
+
+
+def with_haraka(stage: Stage) -> Stage:
+    """Put one healthy container on the stage, listed and inspected."""
+    stage.enter("haraka")
+    stage.look()
+    return stage

@@ -12,6 +12,7 @@ from lab.autoheal import CURABLE, OPTED_IN, Autoheal
 from lab.containers import Container, Containers, Health
 from lab.engine import GivenEngine
 from lab.recorder import Recorder
+from lab.wire import wait_for
 
 Start = Callable[..., Autoheal]
 DOCUMENT = Path(__file__).parents[3] / "docs/autoheal.md"
@@ -78,22 +79,26 @@ def test_no_log_is_asked_for_where_none_is_to_be_kept(
 @pytest.fixture(scope="module")
 def proxy(engine: GivenEngine) -> Iterator[Container]:
     with sidecars.network(engine) as network, Containers(engine) as containers:
-        yield sidecars.proxy(engine, containers, network, sidecars.ALLOW_LISTS / "autoheal.cfg")
+        made = sidecars.proxy(engine, containers, network, sidecars.ALLOW_LISTS / "autoheal.cfg")
+        port = f":{2375:04X} "
+        wait_for(lambda: port in made.run("cat", "/proc/net/tcp", "/proc/net/tcp6")[1], "the proxy listens")
+        yield made
 
 
 def asked(proxy: Container, method: str, path: str) -> int:
     """Ask the proxy from within its container, byte for byte; returns the status."""
     request = f"{method} {path} HTTP/1.1\\r\\nHost: engine\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n"
-    command = f"printf {shlex.quote(request)} | nc 127.0.0.1 2375 | head -n 1"
+    command = f"printf %b {shlex.quote(request)} | nc 127.0.0.1 2375 | head -n 1"
     output = proxy.run("sh", "-c", command)[1]
     return int(output.split(" ")[1])
 
 
 def test_the_proxy_lets_through_what_is_documented(proxy: Container) -> None:
     for method, path in documented():
-        end = "?until=1" if path == "/events" else ""  # or it would not end
+        query = {"/events": "?until=1", "/containers/{id}/logs": "?stdout=1"}.get(path, "")
+        target = path.format(id="nobody") + query
         for version in ("", "/v1.41"):
-            assert asked(proxy, method, version + path.format(id="nobody") + end) in {200, 404}, (method, path)
+            assert asked(proxy, method, version + target) in {200, 404}, (method, path)
 
 
 FORBIDDEN = [

@@ -227,6 +227,14 @@ def test_pause_and_resume_of_one_container(autoheal: Autoheal, book: Ledger) -> 
     assert book.pauses(time.time()) == ()
 
 
+def test_a_pause_says_so_when_nobody_has_that_name(autoheal: Autoheal, book: Ledger) -> None:
+    book.show({"1": view("haraka")})
+
+    assert "no container of this name" in autoheal("pause", "harka")[1]
+    assert "no container of this name" not in autoheal("pause", "haraka")[1]
+    assert "no container of this name" not in autoheal("pause")[1]
+
+
 def test_pause_of_everything_for_a_while(autoheal: Autoheal, book: Ledger) -> None:
     before = time.time()
     status, out, _ = autoheal("pause", "--for", "30m")

@@ -1,20 +1,13 @@
 """Who is restarted after somebody else was: histories replayed before the ward."""
 
-from pathlib import Path
-
-import pytest
+from typing import Any
 
 from lab.stage import Stage, container_id
 
 NEEDS = "com.docker.compose.depends_on"
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
-
-
-def with_vpn(stage: Stage, **facts: str) -> Stage:
+def with_vpn(stage: Stage, **facts: Any) -> Stage:
     """Put a donor and a child in its network on the stage."""
     stage.enter("vpn")
     stage.enter("child", network_mode=f"container:{container_id('vpn')}", **facts)
@@ -116,7 +109,7 @@ def test_a_child_that_was_stopped_by_hand_does_not_follow(stage: Stage) -> None:
 
 
 def test_a_follower_that_opted_out_is_left(stage: Stage) -> None:
-    with_vpn(stage, labels={"autoheal": "false"}).fail("vpn")  # type: ignore[arg-type]
+    with_vpn(stage, labels={"autoheal": "false"}).fail("vpn")
     stage.heal("vpn")
     stage.later(30)
 
@@ -124,7 +117,7 @@ def test_a_follower_that_opted_out_is_left(stage: Stage) -> None:
 
 
 def test_a_follower_without_a_label_follows_a_labelled_parent(stage: Stage) -> None:
-    with_vpn(stage, labels={"autoheal": ""}).fail("vpn")  # type: ignore[arg-type]
+    with_vpn(stage, labels={"autoheal": ""}).fail("vpn")
     stage.heal("vpn")
 
     assert stage.ordered == ["vpn", "child"]
@@ -191,6 +184,15 @@ def test_a_missed_restart_of_the_donor_is_found_and_its_children_follow(stage: S
     stage.actors["vpn"].health = "healthy"
     stage.ward.subscribed(stage.now)
     stage.consider()
+    stage.look()
+    stage.wait(3.1)
+
+    assert stage.ordered == ["child"]
+
+
+def test_a_child_that_was_left_in_a_dead_network_before_autoheal_began_follows(stage: Stage) -> None:
+    stage.enter("vpn", started_at=stage.now - 60)
+    stage.enter("child", started_at=stage.now - 600, network_mode=f"container:{container_id('vpn')}")
     stage.look()
     stage.wait(3.1)
 
@@ -284,3 +286,55 @@ def test_status_says_for_whom_a_follower_waits(stage: Stage) -> None:
 
     assert stage.ward.followups.waits_for(container_id("wildduck")) == ["mongo"]
     assert stage.ward.followups.waits_for(container_id("haraka")) == []
+
+
+def test_a_follower_that_somebody_is_stopping_is_left(stage: Stage) -> None:
+    with_chain(stage).fail("mongo")
+    stage.perform("mongo")
+    stage.hear("wildduck", "kill", signal="15")
+    stage.now += 1
+    stage.recover("mongo")
+
+    assert stage.ordered == ["mongo"]
+
+
+def test_a_follower_that_compose_is_replacing_is_left(stage: Stage) -> None:
+    with_chain(stage).fail("mongo")
+    stage.perform("mongo")
+    stage.enter("12_wildduck", state="created", health=None, labels={"com.docker.compose.replace": "wildduck"})
+    stage.hear("12_wildduck", "create")
+    stage.now += 1
+    stage.recover("mongo")
+
+    assert stage.ordered == ["mongo"]
+
+
+def test_a_child_that_died_long_before_its_donor_is_left(stage: Stage) -> None:
+    stage.enter("main")
+    stage.enter("child", pid_mode=f"container:{container_id('main')}")
+    stage.look()
+    stage.die("child", 1)
+    stage.wait(60)
+    stage.fail("main")
+    stage.heal("main")
+    stage.later(10)
+
+    assert stage.ordered == ["main"]
+
+
+def test_a_child_that_shares_only_the_network_and_died_with_its_donor_is_left(stage: Stage) -> None:
+    with_vpn(stage).fail("vpn")
+    stage.die("child", 1)
+    stage.heal("vpn")
+    stage.later(10)
+
+    assert stage.ordered == ["vpn"]
+
+
+def test_a_child_that_began_after_its_donor_is_where_it_should_be(stage: Stage) -> None:
+    with_vpn(stage, started_at=stage.now - 60)
+    stage.ward.subscribed(stage.now)
+    stage.consider()
+    stage.wait(10)
+
+    assert stage.ordered == []

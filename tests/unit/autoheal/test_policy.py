@@ -350,6 +350,13 @@ def test_the_cycle_is_the_healthchecks_own_interval_and_timeout() -> None:
     assert decide(case(examination=slow, around=Surroundings(relieved_at=NOON))) == Wait("recovering_alone", NOON + 35)
 
 
+@pytest.mark.parametrize(("ended", "decision"), [(-0.5, Heal(1)), (-0.95, Wait("recovering_alone", NOON + 2))])
+def test_the_first_probe_that_began_after_the_relief_ends_the_cycle(ended: float, decision: policy.Decision) -> None:
+    probed = sick(failed_at=[NOON + ended], outputs=["refused"])  # a probe takes 0.1 s
+
+    assert decide(case(examination=probed, around=Surroundings(relieved_at=NOON - 1))) == decision
+
+
 def test_what_exited_does_not_recover_alone() -> None:
     exited = sick(state="exited", exit_code=1)
 

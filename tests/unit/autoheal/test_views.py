@@ -1,17 +1,11 @@
 """What `autoheal status` says of each container, at each turn of its story."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autoheal import views
 from lab.stage import CYCLE_SECONDS, Stage, container_id
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
 
 
 def view(stage: Stage, name: str = "haraka") -> dict[str, Any]:

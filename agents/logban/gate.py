@@ -1,0 +1,78 @@
+"""The gate: finds the few lines of a block of log that can matter, in one pass over its bytes.
+
+All plain texts of all patterns are looked for at once by one automaton, so the cost of a line that holds none of them
+hardly depends on the number of patterns, and no Python runs for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from logban.expression import GATE_BYTES, Expression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Item = TypeVar("Item")
+
+
+class Gate(Generic[Item]):
+    """Knows which items may match a line: those of which it holds a plain text."""
+
+    def __init__(self, items: Iterable[tuple[Sequence[bytes], Item]]) -> None:
+        """Each item comes with its plain texts; their order is the order in which a line's items are given."""
+        ordered = list(items)
+        # Longest first: of texts that start at one place the automaton takes the first.
+        texts = sorted({text for own, _ in ordered for text in own}, key=lambda text: (-len(text), text))
+        self._order = {id(item): place for place, (_, item) in enumerate(ordered)}
+        # The automaton goes on behind a match, so a match brings along what lies inside it or begins in it.
+        self._found_with = {
+            found: tuple(item for own, item in ordered if any(text in found for text in own)) for found in texts
+        }
+        self._overlaps = {
+            found: tuple((cut, text) for text in texts for cut in range(1, len(found)) if text.startswith(found[cut:]))
+            for found in texts
+        }
+        self._automaton = Expression("|".join(map(_quote, texts)), GATE_BYTES) if texts else None
+
+    def lines(self, data: bytes, position: int = 0) -> Iterator[tuple[int, int, Sequence[Item]]]:
+        """Start, end (of its LF) and items of each line of *data* from *position* on that holds a plain text."""
+        if self._automaton is None:
+            return
+        find, found_with, overlaps = self._automaton.find, self._found_with, self._overlaps
+        start, end, size = position, -1, len(data)
+        items: Sequence[Item] = ()
+        ((begin, stop),) = find(data, position, size)
+        while begin >= 0:
+            text = data[begin:stop]
+            found: Sequence[Item] = found_with[text]
+            if overlaps[text]:
+                found = self._with_overlapping(found, data, begin, text)
+            if begin < end:
+                if found is not items:
+                    items = self._both(items, found)
+            else:
+                if end >= 0:
+                    yield start, end, items
+                start = data.rfind(b"\n", position, begin) + 1 or position
+                end = data.find(b"\n", stop)
+                if end < 0:
+                    end = size
+                items = found
+            ((begin, stop),) = find(data, stop, size)
+        if end >= 0:
+            yield start, end, items
+
+    def _with_overlapping(self, found: Sequence[Item], data: bytes, begin: int, text: bytes) -> Sequence[Item]:
+        for cut, hidden in self._overlaps[text]:
+            if data.startswith(hidden, begin + cut):
+                found = self._both(found, self._found_with[hidden])
+        return found
+
+    def _both(self, some: Sequence[Item], others: Sequence[Item]) -> Sequence[Item]:
+        unique = {id(item): item for item in (*some, *others)}
+        return sorted(unique.values(), key=lambda item: self._order[id(item)])
+
+
+def _quote(text: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in text)
