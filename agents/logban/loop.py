@@ -42,6 +42,7 @@ class Loop:
         self._liveness, self._inbox, self._log = liveness, inbox, tools.log
         self._neighbourhood = Neighbourhood(frozenset(), {})
         self._ports_seen: dict[world.Port, float] = {}
+        self._unguarded = False
         self._began_at = time.time()
         self._listing = False
         self._list_at = self._tick_at = self._commit_at = self._request_at = self._prune_at = self._open_at = 0.0
@@ -236,10 +237,12 @@ class Loop:
             port: seen for port, seen in self._ports_seen.items() if keep or now - seen < PORTS_KEPT_SECONDS
         }
         fences = world.fences(self._ports_seen, self._court.ledger.jails)
-        if not self._ports_seen and subjects and not any(fence.tcp or fence.udp for fence in fences):
+        unguarded = bool(subjects) and not any(fence.tcp or fence.udp for fence in fences)
+        if unguarded and not self._unguarded:
             self._log.warning(
                 "no_port_guarded", reason="no watched container publishes a port: name `ports` in the jail"
             )
+        self._unguarded = unguarded
         with self._storing():
             if self._guard.fence_in(fences):
                 named = {fence.name or "published": sorted(fence.tcp | fence.udp) for fence in fences}

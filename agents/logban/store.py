@@ -200,7 +200,8 @@ class Store:
 
     # Offences and bans
 
-    def note(self, offences: Iterable[OffenceRecord]) -> None:
+    def note(self, offences: Iterable[OffenceRecord], *, kept: int = KEPT_OFFENCES) -> None:
+        """Write offences, and forget the oldest beyond so many: a flood must not fill the disk."""
         self._database.executemany(
             "INSERT INTO offences (source, address, at, kind, reason, filter, container, evidence, ignored)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -209,6 +210,8 @@ class Store:
                 for o in offences
             ],
         )
+
+        self._database.execute("DELETE FROM offences WHERE id <= (SELECT max(id) FROM offences) - ?", (kept,))
 
     def ban(self, ban: BanRecord) -> None:
         """Write a ban; one of the same source in the same fence ends with it."""
@@ -292,9 +295,8 @@ class Store:
     def fences(self) -> tuple[Fence, ...]:
         return read_fences(self._database)
 
-    def prune(self, now: float, trust_seconds: float, *, offences: int = KEPT_OFFENCES, bans: int = KEPT_BANS) -> None:
+    def prune(self, now: float, trust_seconds: float, *, bans: int = KEPT_BANS) -> None:
         """Forget what is too old or too much."""
-        self._database.execute("DELETE FROM offences WHERE id <= (SELECT max(id) FROM offences) - ?", (offences,))
         self._database.execute(
             "DELETE FROM bans WHERE ended_at IS NOT NULL AND id <= (SELECT max(id) FROM bans) - ?", (bans,)
         )

@@ -138,9 +138,9 @@ def test_what_is_too_much_is_forgotten_but_no_ban_in_force(kept: Store) -> None:
     kept.ban(record())
     for _ in range(9):
         kept.ban(record(EVIL6))
-        kept.note([OffenceRecord(EVIL, address, NOW, "malformed", "", "haraka", "mail", "", None)])
+        kept.note([OffenceRecord(EVIL, address, NOW, "malformed", "", "haraka", "mail", "", None)], kept=5)
 
-    kept.prune(NOW, 60.0, offences=5, bans=1)
+    kept.prune(NOW, 60.0, bans=1)
 
     assert {key for key, *_ in kept.standing()} == {source_key(each.network_address) for each in (EVIL, EVIL6)}
     assert kept._database.execute("SELECT count(*) FROM offences").fetchone()[0] == 5

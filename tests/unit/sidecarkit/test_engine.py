@@ -382,3 +382,46 @@ def test_lines_printed_since_do_not_crowd_out_those_before() -> None:
         assert engine.logs("box", tail=3, until=1.0, tty=True) == [b"7", b"8", b"9"]
         assert engine.logs("box", tail=20, until=1.0, tty=True) == [str(number).encode() for number in range(10)]
     assert asked == [3, 24, 20, 160, 1280]
+
+
+# The bare stream
+
+
+BARE = b"HTTP/1.0 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
+
+
+def read_bare(*answers: bytes) -> bytes:
+    with SmallServer(answering(*answers)) as server:
+        sock, data = Engine(Endpoint(server.url)).bare_stream("logs", "/containers/c/logs", {"tail": 5})
+        with sock:
+            while more := sock.recv(4096):
+                data += more
+        assert server.asked[-1] == "GET /v1.41/containers/c/logs?tail=5"
+    return data
+
+
+@pytest.mark.parametrize("cut", [1, len(BARE) - 1, len(BARE), len(BARE) + 3])
+def test_a_bare_stream_is_the_answer_itself_however_it_is_cut(cut: int) -> None:
+    whole = BARE + b"first\nsecond\n"
+
+    assert read_bare(whole[:cut], whole[cut:]) == b"first\nsecond\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (reply(404, {"message": "No such container: c"}), ContainerGone),
+        (reply(403), Refused),
+        (reply(502), EngineUnavailable),
+        (reply(501, {"message": "configured logging driver does not support reading"}), EngineError),
+        (CHUNKED + chunk(b"line\n"), EngineError),
+        (b"HTTP/1.0 200", EngineUnavailable),
+        (b"", EngineUnavailable),
+        (b"no answer of HTTP\r\n\r\n", EngineUnavailable),
+    ],
+)
+def test_a_bare_stream_that_cannot_be_had_is_an_error_of_the_engine(answer: bytes, error: type[EngineError]) -> None:
+    with pytest.raises(error) as raised:
+        read_bare(answer)
+
+    assert type(raised.value) is error
