@@ -44,13 +44,13 @@ class Autoheal:
         return next((view for view in views if view["container"] == container.name), {})
 
     def wait_standing(self, container: Container, standing: str, deadline: float = 30.0) -> dict[str, Any]:
-        wait_for(
-            lambda: self.status(container).get("standing") == standing,
-            f"{container.name} is {standing}",
-            deadline=deadline,
-            pause=0.2,
-        )
-        return self.status(container)
+        """Wait until `status` gives *container* this standing; returns what it says then."""
+
+        def found() -> dict[str, Any]:
+            view = self.status(container)
+            return view if view.get("standing") == standing else {}
+
+        return wait_for(found, f"{container.name} is {standing}", deadline=deadline, pause=0.2)
 
     def has_looked(self, times: int = 1) -> None:
         """Wait until everything was listed anew *times* times from now on, and judged."""
