@@ -147,10 +147,7 @@ class Loop:
     def _tick(self, now: float) -> None:
         self._tick_at = now + TICK_SECONDS
         self._liveness.beat()
-        if self._tools.ledger.changed_by_others():
-            self.ward.care.recall()
-            self._changed = True
-        self.ward.pauses = self._tools.ledger.pauses(now)
+        self.ward.pauses = self._tools.ledger.pauses(now)  # one may have ended
         if now >= self._list_at and self._listing_since is None:
             self._look(now)
         if self._changed:
@@ -166,6 +163,10 @@ class Loop:
         self._tools.hands.look()
 
     def _consider(self, now: float) -> None:
+        if self._tools.ledger.changed_by_others():  # a pause that was asked for holds from that moment on
+            self.ward.care.recall()
+            self.ward.pauses = self._tools.ledger.pauses(now)
+            self._changed = True
         if self._ready or self._get_ready(now):
             self.ward.consider(now)
 
