@@ -271,7 +271,7 @@ def test_an_answer_that_comes_together_with_the_signal_to_stop_is_taken(theatre:
     assert time.monotonic() - began < 5
 
 
-def test_what_a_command_wrote_is_read_within_the_next_second(theatre: Theatre) -> None:
+def test_what_a_command_wrote_is_read_before_anything_is_decided(theatre: Theatre) -> None:
     actor = theatre.enter("haraka")
     command = Ledger(theatre.folder, LOG)
     theatre.play(Subscribed(), theatre.listing(), STOP)
@@ -279,7 +279,7 @@ def test_what_a_command_wrote_is_read_within_the_next_second(theatre: Theatre) -
 
     command.resume("haraka", [theatre.tools.world.containers[actor.id].subject])
     command.pause("haraka", None)
-    theatre.loop._tick(time.time())
+    theatre.loop._consider(time.time())
     command.close()
 
     assert theatre.loop.ward.care.past(actor.id).given_up_at is None
