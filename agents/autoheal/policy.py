@@ -10,6 +10,9 @@ FORGIVEN_AFTER_SECONDS = 600.0  # healthy for this long, a container starts anew
 # Why a container is a patient.
 UNHEALTHY, EXITED, STALE, FOLLOWS = "unhealthy", "exited", "stale", "follows"
 
+# Waits of a container that is sick and nobody's business but ours.
+OWN_WAITS = frozenset({"hold", "backoff", "dependency", "recovering_alone"})
+
 # How a heal ended.
 RECOVERED, STILL_FAILING, VANISHED, REFUSED, STOPPED = "recovered", "still_failing", "vanished", "refused", "stopped"
 FAILURES = frozenset({STILL_FAILING, REFUSED})

@@ -20,8 +20,11 @@ class Storm:
 
 
 def sickened(storm: Storm, container: str, now: float, watched: int) -> Storm:
-    """Note that *container* turned sick. More than half of the *watched*, and at least 5, within 30 s: hold."""
-    recent = tuple((who, at) for who, at in storm.onsets if who != container and now - at <= WITHIN_SECONDS)
+    """Note that *container* turned sick, *now* or then. More than half of the *watched*, at least 5, within 30 s: hold.
+
+    They need not be told of in the order in which they turned sick.
+    """
+    recent = tuple((who, at) for who, at in storm.onsets if who != container and abs(now - at) <= WITHIN_SECONDS)
     onsets = (*recent, (container, now))
     stormy = len(onsets) >= AT_LEAST and 2 * len(onsets) > watched
     return replace(storm, onsets=onsets, held_since=now if stormy and not storm.held else storm.held_since)

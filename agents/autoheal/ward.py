@@ -44,6 +44,7 @@ class Patient:
     relieved_at: float | None = None
     waits: Wait | None = None
     attempt: int = 0
+    counted: bool = False  # by the storm guard
     told: set[str] = field(default_factory=set)  # what was recorded of it already
 
 
@@ -129,12 +130,16 @@ class Ward:
             return
         patient.admitted_at = now
         self.patients[patient.id] = patient
-        if self._config.storm_guard and patient.reason != policy.STALE:
-            was_held = self.storm.held
-            watched = self._watched()
-            self.storm = storm.sickened(self.storm, patient.id, now, watched)
-            if self.storm.held and not was_held:
-                self._hold(known, watched)
+
+    def _confirmed(self, patient: Patient, known: Known, since: float) -> None:
+        """Count a patient whose sickness an inspection confirmed: what events tell of may be long over."""
+        if patient.counted or not self._config.storm_guard or patient.reason in {policy.STALE, policy.FOLLOWS}:
+            return
+        patient.counted = True
+        was_held, watched = self.storm.held, self._watched()
+        self.storm = storm.sickened(self.storm, patient.id, since, watched)
+        if self.storm.held and not was_held:
+            self._hold(known, watched)
 
     def _hold(self, known: Known, watched: int) -> None:
         sick = len(self.storm.onsets)
@@ -257,7 +262,10 @@ class Ward:
         if patient.examination is None or patient.since is None:
             self._inspect(patient.id, now)
             return False
-        match policy.decide(self._case(patient, patient.examination, patient.since, known, now)):
+        decision = policy.decide(self._case(patient, patient.examination, patient.since, known, now))
+        if isinstance(decision, Heal | GiveUp) or (isinstance(decision, Wait) and decision.why in policy.OWN_WAITS):
+            self._confirmed(patient, known, patient.since)
+        match decision:
             case Heal(attempt):
                 patient.attempt, patient.waits = attempt, None
                 return self._may_begin(patient, known)

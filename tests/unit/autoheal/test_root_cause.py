@@ -193,6 +193,19 @@ def test_half_of_the_containers_are_no_storm(stage: Stage) -> None:
     assert stage.told.titles("storm_hold") == []
 
 
+def test_sickness_of_the_past_that_the_engine_tells_of_again_is_no_storm(stage: Stage) -> None:
+    names = [f"c{number}" for number in range(8)]
+    stage.enter(*names)
+    for name in names:
+        stage.replay(name, "health_status: unhealthy", at=stage.now - 60)
+    stage.look()
+    stage.later(5)
+
+    assert not stage.ward.storm.held
+    assert stage.told.titles("storm_hold") == []
+    assert stage.decisions() == []
+
+
 def test_the_guard_can_be_switched_off(make_stage: MakeStage) -> None:
     stage = make_stage(storm_guard="no", max_parallel="8")
     storm(stage, 8, of=8)
