@@ -57,6 +57,27 @@ LABEL org.opencontainers.image.title="wildduck-sidecars autoheal" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+FROM builder AS certsync-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/certsync.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+FROM runtime AS certsync
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/certsync
+VOLUME /var/lib/certsync
+USER 10001:10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["certsync", "healthcheck"]
+ENTRYPOINT ["certsync"]
+COPY --from=certsync-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
+      org.opencontainers.image.description="Delivers Traefik's certificates to mail servers whole or not at all, and proves that they serve them" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
 COPY .cache/debs/ /debs/

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-AGENTS = ("autoheal", "logban")
+AGENTS = ("autoheal", "certsync", "logban")
 
 
 def main() -> int:

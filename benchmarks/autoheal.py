@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -172,7 +172,8 @@ class Bench:
 
         def sicken() -> None:
             while not over.is_set():
-                fall_sick([slow], deadline=600.0)
+                with suppress(AssertionError):  # it is not well again yet
+                    fall_sick([slow], deadline=1.0)
 
         with Webhook(hangs=True) as webhook:
             self.crowd.append(slow)

@@ -355,13 +355,13 @@ class Ward:
         self._tools.metrics.in_flight.set(len(self.care.in_flight()))
 
     def _begin(self, patient: Patient, now: float) -> None:
-        examination = patient.examination
-        if examination is None or patient.since is None or now - examination.at > FRESH_SECONDS:
+        examination, known = patient.examination, self._world.containers[patient.id]
+        stale = examination and (now - examination.at > FRESH_SECONDS or known.heard_at > examination.at)
+        if examination is None or patient.since is None or stale:
             patient.examination = None
             self._inspect(patient.id, now)
             return
         del self.patients[patient.id]
         if patient.reason != policy.FOLLOWS:
             self.storm = storm.sent(self.storm, patient.id)
-        known = self._world.containers[patient.id]
         self.care.begin(known, examination, patient.reason, patient.since, patient.attempt)

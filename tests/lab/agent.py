@@ -41,7 +41,6 @@ class AgentProcess:
         self.env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONPATH": f"{_ROOT / 'agents'}:{_ROOT / 'common'}",
-            "PYTHONUNBUFFERED": "1",
             "DOCKER_HOST": docker_host,
             "LOG_FORMAT": "json",
             f"{upper}_STATE": str(self.state),

@@ -156,8 +156,10 @@ class Containers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.remove_all()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self.remove_all()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def create(  # noqa: PLR0913 - a container, read by its keywords
         self,

@@ -53,9 +53,10 @@ def test_heals_of_a_hopeless_container_wait_longer_and_longer_and_end_in_one_not
     healer.has_looked(2)
     calls = healer.restarts(hopeless)
     assert len(calls) == 4
-    sick = [r["sick_at"] for r in reversed(healer.records(hopeless)) if r["decision"] == "heal"]
+    records = healer.records(hopeless)[::-1]
+    assert [record["reason"] for record in records][:3] == ["unhealthy", "backoff", "unhealthy"]
+    sick = [record["sick_at"] for record in records if record["decision"] == "heal"]
     waits = [call.started - at for call, at in zip(calls, sick, strict=True)]
-    assert waits[0] < 1.0
     assert [waits[1] >= 1.0, waits[2] >= 2.0, waits[3] >= 4.0] == [True] * 3
     view = healer.status(hopeless)
     assert (view["given_up"], view["restarts_spent"], view["max_restarts"]) == (True, 4, 4)
@@ -129,7 +130,7 @@ def test_hold_waits_until_it_was_sick_for_so_long(containers: Containers, autohe
     box.make_sick()
     healer.wait_healed(box)
     record = next(r for r in healer.records(box) if r["decision"] == "heal")
-    assert 4.0 <= record["called_at"] - record["sick_at"] < 8.0
+    assert record["called_at"] - record["sick_at"] >= 4.0
 
 
 def test_a_refused_restart_is_recorded_and_tried_again_after_the_backoff(

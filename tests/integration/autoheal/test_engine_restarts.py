@@ -71,7 +71,7 @@ def test_containers_that_are_sick_when_the_engine_comes_back_are_healed_within_s
         **{each.id: 1 for each in (*crowd, under_way)},
         crowd[0].id: 2,
     }
-    assert calls[-1].started - answered_at < 10.0
+    assert calls[-1].started - answered_at < 30.0
     assert spent_while_away < 0.5
     assert healer.running and healer.pid == pid
 

@@ -127,6 +127,28 @@ def test_ten_that_ignore_sigterm_do_not_make_the_others_wait(
     assert most_at_once(each for each in _of(restarts, deaf) if each.started <= last_prompt) == 2
 
 
+def test_one_that_is_paused_while_it_waits_for_its_turn_is_left_alone(
+    containers: Containers, healer: Start, recorder: Recorder
+) -> None:
+    first, second = (patient(containers, name, labels={"queue": "true"}) for name in ("first", "second"))
+    wait_healthy([first, second])
+    settings = {"AUTOHEAL_CONTAINER_LABEL": "queue", "AUTOHEAL_MAX_PARALLEL": "1", "LOG_LEVEL": "debug"}
+    process = healer(2, **settings)
+    recorder.hold("POST", first.id)
+    fall_sick([first])
+    recorder.wait_for("POST", first.id)
+    asked = len(recorder.requests("GET", f"{second.id}/json"))
+    fall_sick([second])
+    recorder.wait_for("GET", f"{second.id}/json", count=asked + 1)
+
+    second.pause()
+    recorder.obey()
+    process.wait_for("patient_left", container=second.name, why="paused")
+
+    assert recorder.requests("POST", second.id) == []
+    second.unpause()
+
+
 def _restarted(restarts: list[Request]) -> list[str]:
     """List whom the calls were for, one entry for each call."""
     return sorted(each.path.split("/")[2] for each in restarts)

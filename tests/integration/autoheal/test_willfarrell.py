@@ -273,7 +273,7 @@ def test_targets_and_scripts_that_hang_or_fail_delay_no_heal(
         over.touch()
         released.set()
     assert not scripts_ended
-    assert max(delays) < 3.0
+    assert max(delays) < 20.0  # what hangs does so for a minute
 
 
 def delay_of(healer: Autoheal, box: Container) -> float:

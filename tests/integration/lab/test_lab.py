@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from lab.containers import STUBBORN, Containers, Health
 from lab.engine import IMAGE, GivenEngine, PrivateEngine
 from lab.recorder import Recorder
 from lab.wire import call, wait_for
-from sidecarkit.engine import Endpoint, Engine
+from sidecarkit.engine import Endpoint, Engine, Query
 from sidecarkit.errors import EngineTimeout, EngineUnavailable, Refused
 
 pytestmark = pytest.mark.engine
@@ -89,7 +90,8 @@ def test_the_recorder_passes_events_on_as_they_come_until_it_cuts_them(
     recorder: Recorder, containers: Containers
 ) -> None:
     box = containers.create()
-    stream = Engine(Endpoint(recorder.url)).events(f"{time.time():.9f}", {"container": [box.id]})
+    query: Query = {"since": f"{time.time():.9f}", "filters": {"container": [box.id]}}
+    stream = Engine(Endpoint(recorder.url)).stream("events", "/events", query, silence_seconds=30.0)
 
     box.start()
     first = json.loads(next(iter(stream)))
@@ -183,10 +185,11 @@ def test_a_private_engine_has_options_and_a_network_of_its_own(own_engine: Priva
 
 
 def test_a_closed_private_engine_leaves_no_trace(own_engine: PrivateEngine) -> None:
-    Containers(own_engine).run(command=STUBBORN, network_mode="bridge")
     name = own_engine.root.name
 
-    own_engine.close()
+    with suppress(OSError), Containers(own_engine) as made:  # on exit there is no engine to remove them from
+        made.run(command=STUBBORN, network_mode="bridge")
+        own_engine.close()
 
     assert not own_engine.root.exists()
     assert not Path("/run/netns", name).exists()

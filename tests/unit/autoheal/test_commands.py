@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,7 @@ def test_show_prints_the_evidence_and_nothing_that_steers_a_terminal(autoheal: A
     assert "exit 1: refused\\x1b[2J" in out
     assert out.endswith("last log lines before\n  last\\x07 words\n")
     assert "outcome              recovered\n" in out
+    assert f"called at            {datetime.fromtimestamp(NOON).astimezone().isoformat(sep=' ')}\n" in out
 
 
 def test_show_as_json_is_the_whole_record(autoheal: Autoheal, book: Ledger) -> None:

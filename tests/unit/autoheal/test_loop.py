@@ -1,5 +1,6 @@
 """The loop: one inbox, and what it does with what comes. Hands and engine answer at once, into the same inbox."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from autoheal.hands import Answered, Examined, Listed, LogFetched, Order
 from autoheal.health import Examination
-from autoheal.ledger import FILE, Ledger, Subject, read_records, read_views
+from autoheal.ledger import FILE, KEPT_RECORDS, Ledger, Subject, read_records, read_views
 from autoheal.loop import Loop
 from autoheal.metrics import Metrics
 from autoheal.policy import Past
@@ -19,7 +20,7 @@ from autoheal.tools import Tools
 from autoheal.world import World
 from lab.stage import Actor, WrittenNotices, WrittenOrders, WrittenRuns, config
 from sidecarkit import logs, state
-from sidecarkit.errors import ContainerGone, EngineUnavailable
+from sidecarkit.errors import ContainerGone, EngineError, EngineUnavailable
 from sidecarkit.identity import Kin
 from sidecarkit.lifecycle import Stop
 from sidecarkit.liveness import Liveness
@@ -76,6 +77,14 @@ class Theatre(WrittenOrders):
         """Put messages and turn the loop until a Stop among them, or put later, is reached."""
         self.put(*messages)
         assert self.loop.run() == STOP
+
+    def play_on(self, *messages: Any) -> None:
+        """Put messages and let the loop turn for a moment with what comes of them, before it is stopped."""
+        threading.Timer(0.3, self.put, [STOP]).start()
+        self.play(*messages)
+
+    def figure(self, name: str, **labels: str) -> float | None:
+        return self.tools.metrics.registry.get_sample_value(f"autoheal_{name}", labels)
 
     def listing(self, asked_at: float | None = None) -> Listed:
         """Make a listing, asked for after all that was put before it."""
@@ -156,7 +165,7 @@ def test_nothing_is_done_before_it_is_subscribed_and_has_listed(theatre: Theatre
     theatre.enter("haraka")
     theatre.sicken("haraka")
 
-    theatre.play(theatre.event("haraka", "health_status: unhealthy"), STOP)
+    theatre.play_on(theatre.event("haraka", "health_status: unhealthy"))
 
     assert theatre.orders == []
 
@@ -166,7 +175,7 @@ def test_nothing_is_done_in_the_start_period(tmp_path: Path) -> None:
     theatre.enter("haraka")
     theatre.sicken("haraka")
 
-    theatre.play(Subscribed(), *[theatre.event("haraka", "health_status: unhealthy")] * 3, STOP)
+    theatre.play_on(Subscribed(), theatre.event("haraka", "health_status: unhealthy"))
 
     assert theatre.orders == []
 
@@ -177,7 +186,7 @@ def test_a_listing_asked_for_before_the_subscription_is_not_enough(theatre: Thea
     old = theatre.listing(asked_at=time.time() - 60)
     theatre.away = True
 
-    theatre.play(Subscribed(), old, theatre.event("haraka", "health_status: unhealthy"), STOP)
+    theatre.play_on(Subscribed(), old, theatre.event("haraka", "health_status: unhealthy"))
 
     assert theatre.orders == []
 
@@ -200,9 +209,12 @@ def test_a_listing_that_fails_is_asked_for_again_soon_and_counts_as_an_error(the
     theatre.away = True
     theatre.play(Listed(time.time(), None, EngineUnavailable("list: connection refused")), STOP)
 
-    assert theatre.tools.metrics.registry.get_sample_value("autoheal_docker_up") == 0
-    assert theatre.tools.metrics.registry.get_sample_value("autoheal_errors_total", {"op": "list"}) == 1
+    assert theatre.figure("docker_up") == 0
+    assert theatre.figure("errors_total", op="list") == 1
     assert theatre.loop._list_at <= time.time() + 5
+    theatre.seconds += 60
+    theatre.liveness.beat()
+    assert theatre.liveness.reasons() == ["the engine does not answer: list: connection refused"]
 
 
 def test_in_no_project_scope_project_is_said_to_watch_nothing(tmp_path: Path) -> None:
@@ -298,3 +310,44 @@ def test_a_heal_that_was_left_open_is_resolved_before_anything_else_is_done(tmp_
     first, second = theatre.records()
     assert (first["id"], first["outcome"]) == (left, "refused")
     assert second["decision"] == "heal" and len(theatre.orders) == 1
+
+
+def test_after_each_subscription_donors_and_their_children_are_inspected_again(theatre: Theatre) -> None:
+    vpn = theatre.enter("vpn")
+    child = theatre.enter("child", network_mode=f"container:{vpn.id}")
+    theatre.enter("haraka")
+    theatre.play_on(Subscribed())
+    theatre.to_examine.clear()
+
+    theatre.play_on(Lost("the engine ended the stream"), Subscribed())
+
+    assert {vpn.id, child.id} <= set(theatre.to_examine)
+
+
+def test_figures_follow_the_story(theatre: Theatre) -> None:
+    theatre.enter("haraka")
+    theatre.sicken("haraka")
+    theatre.then = lambda order: theatre.put(
+        Answered(order, time.time(), 500, EngineError("restart: cannot (500)", 500))
+    )
+
+    theatre.play_on(Subscribed())
+
+    assert theatre.figure("container_health", container="haraka", health="unhealthy") == 1
+    assert theatre.figure("containers", health="unhealthy") == 1
+    assert 8 < (theatre.figure("backoff_seconds", container="haraka") or 0) <= 10
+    assert theatre.figure("given_up", container="haraka") == 0
+    assert theatre.figure("docker_up") == 1
+    assert theatre.figure("cycle_duration_seconds_count") == 1
+
+
+def test_each_look_forgets_the_oldest_records(theatre: Theatre) -> None:
+    subject = Subject("4f" * 32, "haraka", None, None)
+    with theatre.ledger.together():
+        for _ in range(KEPT_RECORDS + 5):
+            theatre.ledger.record(subject, "skip", "paused")
+
+    theatre.play(Subscribed(), theatre.listing(), STOP)
+
+    database = state.open_read_only(theatre.folder / FILE)
+    assert database.execute("SELECT count(*) FROM records").fetchone()[0] == KEPT_RECORDS

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecarkit import command, settings
+from sidecarkit import command, logs, settings
 from sidecarkit.agent import CommonSettings
 from sidecarkit.command import Agent, Command
 from sidecarkit.errors import EngineUnavailable, SettingsError
@@ -95,6 +95,16 @@ def test_a_problem_ends_with_1_and_one_sentence(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == "demo: ping: no such file\n"
 
 
+def test_a_command_logs_as_the_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
+    command.main(DEMO, ["show"], {"LOG_LEVEL": "error", "LOG_FORMAT": "console"})
+    capsys.readouterr()
+
+    logs.get("demo").warning("fact_unseen")
+    logs.get("demo").error("fact_seen")
+
+    assert capsys.readouterr().out.endswith("error   fact_seen\n")
+
+
 def test_the_status_of_a_command_is_the_status_of_the_process() -> None:
     assert command.main(DEMO, ["show"], {}) == 1
 
@@ -162,7 +172,7 @@ sys.exit(command.main(agent, [], {{}}))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(Path(command.__file__).parents[1])},
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},  # and no PYTHONUNBUFFERED: the last write is at the end
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

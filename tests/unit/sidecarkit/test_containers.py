@@ -34,7 +34,8 @@ def test_a_row_is_read_with_its_own_name_and_its_place_in_compose() -> None:
 def test_a_row_with_nothing_but_an_id_is_read() -> None:
     found = row({"Id": "x", "Names": None, "Labels": None, "HostConfig": None, "NetworkSettings": None})
 
-    assert (found.name, found.health, found.project, found.service, found.addresses) == ("", None, None, None, ())
+    assert (found.name, found.image, found.state, found.network_mode, found.addresses) == ("", "", "", "", ())
+    assert (found.health, found.project, found.service) == (None, None, None)
 
 
 def test_a_network_without_addresses_is_no_trouble() -> None:

@@ -255,8 +255,10 @@ def test_each_request_is_observed_with_its_duration_and_its_reason_of_failure() 
         engine = Engine(Endpoint(server.url), observe=lambda name, seconds, reason: seen.append((name, reason)))
         with pytest.raises(ContainerGone):
             engine.kill("box")
+        with pytest.raises(ContainerGone):
+            engine.events("0", {})
 
-    assert seen == [("ping", None), ("kill", "ContainerGone")]
+    assert seen == [("ping", None), ("kill", "ContainerGone"), ("events", "ContainerGone")]
 
 
 # Streams

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
@@ -89,11 +90,15 @@ def test_an_agent_with_something_wrong_says_what_it_is(serve: Serve, reasons: li
 
 def test_head_answers_as_get_without_the_body(serve: Serve) -> None:
     address = serve()
+    length = len(ask(address, "/healthz")[2])
 
-    status, headers, body = ask(address, "/healthz", "HEAD")
+    with socket.create_connection((address.host, address.port)) as client:
+        client.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
+        answer = client.makefile("rb").read()
 
-    assert (status, body) == (200, b"")
-    assert headers["Content-Length"] == str(len(ask(address, "/healthz")[2]))
+    assert answer.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert f"Content-Length: {length}\r\n".encode() in answer
+    assert answer.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/../etc/passwd", "/healthz.json"])
@@ -117,7 +122,9 @@ def test_a_client_that_stays_silent_keeps_nobody_waiting(serve: Serve) -> None:
     ask(address, "/healthz")
 
     with socket.create_connection((address.host, address.port)):
+        started = time.monotonic()
         assert ask(address, "/healthz")[0] == 200
+        assert time.monotonic() - started < 8.0  # a connection that says nothing is dropped after 10 s
 
 
 def test_a_client_that_hangs_up_leaves_no_trace_on_the_terminal(
@@ -135,8 +142,8 @@ def test_a_client_that_hangs_up_leaves_no_trace_on_the_terminal(
             client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
     ask(address, "/metrics")
 
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "")
+    printed = "".join(capsys.readouterr())  # other tests' threads may print as well
+    assert not [name for name in ("ConnectionReset", "BrokenPipe", "Exception occurred") if name in printed]
 
 
 def test_an_answer_that_fails_is_logged_and_the_next_one_comes(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sidecarkit.liveness import BEAT_SECONDS, STALLED_SECONDS, Liveness, healthcheck, write_heartbeat
+from sidecarkit.liveness import (
+    BEAT_SECONDS,
+    STALLED_SECONDS,
+    Liveness,
+    healthcheck,
+    run_healthcheck,
+    write_heartbeat,
+)
 
 
 class Clock:
@@ -138,3 +145,16 @@ def test_without_a_readable_heartbeat_the_agent_is_not_healthy(
         file.write_text(content)
 
     assert checked(file, capsys) == (1, f"no heartbeat at {file}\n")
+
+
+def test_the_heartbeat_is_where_the_agents_variable_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Liveness(tmp_path / "heartbeat.json").beat()
+    monkeypatch.setenv("DEMO_STATE", str(tmp_path))
+    assert run_healthcheck("demo") == 0
+
+    monkeypatch.delenv("DEMO_STATE")
+
+    assert run_healthcheck("demo") == 1
+    assert capsys.readouterr().out == "healthy\nno heartbeat at /var/lib/demo/heartbeat.json\n"

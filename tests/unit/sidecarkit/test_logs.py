@@ -122,6 +122,16 @@ def test_facts_that_json_does_not_know_are_written_as_text() -> None:
     assert (line["path"], line["nan"], line["pair"], line["plain"]) == ("/x", "nan", "{(1, 2): 3}", [1])
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_in_json_is_written_as_text(number: float) -> None:
+    written = Written(logs.JsonFormatter())
+
+    written.log.info("fact_seen", number=number, plain=1.5)
+
+    line = strictly(written.text)
+    assert (line["number"], line["plain"]) == (str(number), 1.5)
+
+
 def test_below_its_level_a_log_is_silent() -> None:
     written = Written(logs.JsonFormatter())
 

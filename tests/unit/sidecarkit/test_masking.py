@@ -46,6 +46,10 @@ def test_a_value_that_tells_nothing_stays_readable(value: str) -> None:
     assert Mask([f"DB_PASSWORD={value}"])(text) == text
 
 
+def test_four_letters_are_a_secret() -> None:
+    assert Mask(["A_TOKEN=abcd", "URL=redis://:efgh@redis"])("abcd efgh") == "*** ***"
+
+
 def test_a_value_may_hold_equals_signs_and_pattern_characters() -> None:
     assert Mask(["APP_SECRET=a=b.*c("])("x a=b.*c( y aXbZZc") == f"x {MASK} y aXbZZc"
 

@@ -145,7 +145,7 @@ def test_a_written_duration_is_read_back(number: float, unit: str) -> None:
     assert settings.duration(written) == pytest.approx(number, rel=1e-6, abs=1e-6 * factor)
 
 
-@given(st.text())
+@given(st.text() | st.text("0123456789.smhdw "))
 def test_any_text_is_a_bounded_duration_or_a_value_error(value: str) -> None:
     seconds = accepted(settings.duration, value)
 
@@ -174,6 +174,11 @@ def test_what_is_neither_true_nor_false_is_not_guessed() -> None:
 @pytest.mark.parametrize("value", ["", "-1", "+1", "1.0", "1_000", "٣", "10000000000", "11"])
 def test_a_whole_number_is_digits_within_its_bounds(value: str) -> None:
     assert accepted(settings.whole_number(minimum=0, maximum=10), value) == "a whole number, 0 to 10"
+
+
+def test_a_whole_number_without_a_maximum_has_nine_digits_at_most() -> None:
+    assert settings.whole_number()("999999999") == 999999999
+    assert accepted(settings.whole_number(), "1" * 5000) == "a whole number, 0 or more"
 
 
 def test_both_bounds_of_a_whole_number_belong_to_it() -> None:
@@ -215,6 +220,7 @@ def test_a_path_is_absolute() -> None:
 def test_addresses_are_separated_by_white_space_and_by_a_comma_before_a_scheme() -> None:
     value = "mailto://u:p@example.com?to=a@x.org,b@x.org, json://host\ntgram://token/chat"
 
+    assert settings.urls("json://a,JSON://b") == ("json://a", "JSON://b")
     assert settings.urls(value) == ("mailto://u:p@example.com?to=a@x.org,b@x.org", "json://host", "tgram://token/chat")
 
 

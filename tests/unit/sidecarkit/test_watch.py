@@ -146,6 +146,16 @@ def test_a_cut_stream_goes_on_where_it_was_cut_without_repeats() -> None:
         assert heard.inbox.empty()
 
 
+def test_what_happens_again_is_heard_again() -> None:
+    script = Events([line("die", 1), line("die", 2), line("die", 3)])
+    with SmallServer(script) as server:
+        heard = Heard(server)
+
+        assert [heard.next() for _ in range(4)][1:] == [parse(line("die", at)) for at in (1, 2, 3)]
+        script.over.set()
+        heard.end()
+
+
 def test_events_out_of_order_are_all_heard() -> None:
     script = Events([line("die", 9), line("start", 7), line("die", 7), line("start", 9)])
     with SmallServer(script) as server:
