@@ -219,9 +219,15 @@ def test_a_proxy_that_a_log_shows_is_let_in_again_and_never_banned_any_more(benc
     bench.hear(HELLO.format(id=identity(50), ip="192.0.2.80"), line)
     assert bench.banned == []
 
+
+def test_a_proxy_is_remembered(bench: Bench) -> None:
+    line = f"[INFO] [{identity(50)}] [core] HAProxy proto=TCP4 src_ip={EVIL}:4711 dst_ip=192.0.2.1:25"
+    bench.hear(HELLO.format(id=identity(50), ip="192.0.2.80"), line)
     bench.commit()
     bench.die()
+
     bench.probe(9, ip="192.0.2.80", first=60)
+
     assert bench.banned == []
 
 

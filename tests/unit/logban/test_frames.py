@@ -63,6 +63,8 @@ def test_an_endless_line_is_kept_up_to_a_limit_and_the_next_one_is_whole(reader:
     stream = [frame(1, each) if isinstance(reader, Frames) else each for each in fragments]
     for part in stream:
         assert reader.feed(part) == []
+    kept = [*reader._begun.values()] if isinstance(reader, Frames) else [reader._rest]
+    assert sum(map(len, kept)) < 2 * LONGEST_LINE
     last = STAMP + b" \n"
     nxt = LATER + b" next\n"
 

@@ -122,10 +122,13 @@ def test_what_the_kernel_lost_is_put_back(scene: Scene) -> None:
 
 
 def test_a_ban_that_the_kernel_refused_is_made_as_soon_as_it_can_be(scene: Scene) -> None:
+    longer = {source(f"203.0.113.{number}") for number in range(9)}
+    for who in longer:
+        scene.ban(who, 6000.0)
     scene.kernel.broken = True
-    scene.ban(EVIL, 6000.0)
+    scene.ban(EVIL)
     scene.ban(OTHER)
-    assert held(scene) == set()
+    assert held(scene) == longer
     assert scene.troubles[-1] == "nftables: ban: out of order"
     assert scene.value("logban_backend_up", backend="nftables") == 0
 
@@ -133,7 +136,7 @@ def test_a_ban_that_the_kernel_refused_is_made_as_soon_as_it_can_be(scene: Scene
     scene.tick()
     scene.tick()
 
-    assert held(scene) == {EVIL, OTHER}
+    assert held(scene) == {EVIL, OTHER} | longer
     assert scene.troubles[-1] is None
     assert scene.value("logban_backend_up", backend="nftables") == 1
 
@@ -181,6 +184,16 @@ def test_lifting_a_ban_lifts_it_everywhere_and_for_ever(scene: Scene) -> None:
 
     assert held(scene) == set()
     assert not scene.guard.unban(EVIL)
+
+
+def test_a_lifted_ban_is_no_damage(scene: Scene) -> None:
+    scene.ban()
+    scene.tick()
+    scene.guard.unban(EVIL)
+
+    scene.tick()
+
+    assert scene.value("logban_repairs_total") == 0
 
 
 def test_all_bans_are_lifted_at_once(scene: Scene) -> None:

@@ -71,6 +71,7 @@ def test_what_is_held_against_sources_of_both_families_is_found_again(kept: Stor
 def test_a_second_ban_of_a_source_ends_the_first_but_a_dry_one_does_not(kept: Store) -> None:
     kept.ban(record())
     kept.ban(record(dry_run=True))
+    assert len(list(kept.standing())) == 1
     kept.ban(record(number=2))
 
     assert list(kept.standing()) == [(source_key(EVIL.network_address), "", "tls", NOW + 600)]
