@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
+
+from lab import freezing
 
 _ROOT = Path(__file__).parents[2]
 _LINES_SHOWN = 25
@@ -113,10 +114,10 @@ class AgentProcess:
         return self.start()
 
     def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
+        freezing.freeze(self.pid)
 
     def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+        freezing.thaw(self.pid)
 
     def close(self) -> None:
         """End it, whatever it does."""

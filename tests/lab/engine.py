@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from lab import freezing
 from lab.wire import call, demand, wait_for
 from sidecarkit.engine import DEFAULT_SOCKET, Endpoint, Engine
 
@@ -156,11 +157,10 @@ class PrivateEngine(GivenEngine):
 
     def freeze(self) -> None:
         """Stop dockerd where it stands (SIGSTOP): connections are accepted by the kernel and nobody answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freezing.freeze(self.pid)
 
     def thaw(self) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
+        freezing.thaw(self.pid)
 
     def _containerds(self) -> list[int]:
         return [pid for pid, words in _commands_naming(self.root) if Path(words[0]).name == "containerd"]
