@@ -76,7 +76,12 @@ class Theatre(WrittenOrders):
     def play(self, *messages: Any) -> None:
         """Put messages and turn the loop until a Stop among them, or put later, is reached."""
         self.put(*messages)
-        assert self.loop.run() == STOP
+        guard = threading.Timer(20.0, self.put, [STOP])  # a loop that is broken must not hang
+        guard.start()
+        try:
+            assert self.loop.run() == STOP
+        finally:
+            guard.cancel()
 
     def play_on(self, *messages: Any) -> None:
         """Put messages and let the loop turn for a moment with what comes of them, before it is stopped."""
