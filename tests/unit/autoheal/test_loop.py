@@ -43,6 +43,7 @@ class Theatre(WrittenOrders):
         self.folder = folder
         self.liveness = Liveness(None, clock=lambda: self.seconds)
         self.ledger = Ledger(folder, LOG)
+        self.ledger._database.execute("PRAGMA synchronous = OFF")  # a play needs no disk that survives a power cut
         world = World(config(**environ), Kin(frozenset(), None, frozenset()), None)
         self.tools = Tools(
             config=config(**environ),
