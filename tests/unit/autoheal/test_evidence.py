@@ -142,6 +142,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_ten_thousand_outputs_stay_valid_json_in_record_log_line_and_notice(memory: Path) -> None:
     book = Ledger(memory, logs.get("autoheal"))
+    book._database.execute("PRAGMA synchronous = OFF")  # thousands of records, and no power cut to fear
     reader = state.open_read_only(memory / ledger.FILE)
     printed = io.StringIO()
     handler = logging.StreamHandler(printed)

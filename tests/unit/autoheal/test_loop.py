@@ -43,6 +43,7 @@ class Theatre(WrittenOrders):
         self.folder = folder
         self.liveness = Liveness(None, clock=lambda: self.seconds)
         self.ledger = Ledger(folder, LOG)
+        self.ledger._database.execute("PRAGMA synchronous = OFF")  # a play needs no disk that survives a power cut
         world = World(config(**environ), Kin(frozenset(), None, frozenset()), None)
         self.tools = Tools(
             config=config(**environ),
@@ -76,7 +77,12 @@ class Theatre(WrittenOrders):
     def play(self, *messages: Any) -> None:
         """Put messages and turn the loop until a Stop among them, or put later, is reached."""
         self.put(*messages)
-        assert self.loop.run() == STOP
+        guard = threading.Timer(20.0, self.put, [STOP])  # a loop that is broken must not hang
+        guard.start()
+        try:
+            assert self.loop.run() == STOP
+        finally:
+            guard.cancel()
 
     def play_on(self, *messages: Any) -> None:
         """Put messages and let the loop turn for a moment with what comes of them, before it is stopped."""
