@@ -23,6 +23,7 @@ from sidecarkit import logs
 
 # A flood may leave out evidence, never a ban; each ban brings its own last line along.
 MOST_NOTES = 256
+MOST_SPARED = 256  # addresses that are named in a warning
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Court:
         self._chance = random.random
         self.cases: dict[str, Case] = {}
         self.fresh_bans: list[BanRecord] = []
+        self._spared: set[IPv4Address | IPv6Address] = set()
         self.hidden: Counter[IPv4Address | IPv6Address] = Counter()  # offences of a bridge's gateway
         ledger.restore(store.histories(), store.trusted())
         for address in store.proxies():
@@ -128,7 +130,7 @@ class Court:
         self._metrics.matches.labels(case.subject.label, rule(offence.filter, offence.kind)).inc()
         ignored = self.ledger.ignored(offence.address, at)
         if ignored is not None:
-            self._ignored(offence, case.subject.jails)
+            self._ignored(case, offence, ignored)
         if len(self._notes) < MOST_NOTES:
             self._notes.append(
                 OffenceRecord(
@@ -137,12 +139,20 @@ class Court:
                 )
             )  # fmt: skip
 
-    def _ignored(self, offence: Offence, jails: frozenset[str]) -> None:
+    def _ignored(self, case: Case, offence: Offence, reason: str) -> None:
         for jail in self.ledger.jails:
-            if jail.name in jails and offence.filter in jail.filters and offence.kind in jail.weights:
+            if jail.name in case.subject.jails and offence.filter in jail.filters and offence.kind in jail.weights:
                 self._metrics.ignored.labels(jail.name).inc()
         if offence.address in self.ledger.protected.gateways:
             self.hidden[offence.address] += 1
+        self._warn(offence, case.subject.name, reason)
+
+    def _warn(self, offence: Offence, container: str, reason: str) -> None:
+        """Say once for each address that it offends and is spared."""
+        if offence.address not in self._spared and len(self._spared) < MOST_SPARED:
+            self._spared.add(offence.address)
+            event = "clients_hidden" if offence.address in self.hidden else "offences_ignored"
+            self._log.warning(event, ip=str(offence.address), reason=reason, container=container, kind=offence.kind)
 
     def _ban(self, case: Case, ban: Ban) -> None:
         until = ban.sentence.at + ban.sentence.seconds

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from logban.frames import STAMP, Line
+from logban.frames import PREFIX, STAMP, Line
 
 STREAMS = (1, 2)
 OVERLAP_SECONDS = 3.0
 # So far ahead of the clock no line is stamped: the clock was set back.
 STEP_SECONDS = 5.0
+_END_OF_STAMP = b"Z "
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Cursor:
         stamps, latest = self._stamps, self._latest
         for stream, line in lines:
             stamp = line[:STAMP]
+            if line[STAMP - 1 : PREFIX] != _END_OF_STAMP:
+                continue  # without a time nobody could tell whether it was read before; no engine sends that
             if stamp > stamps[stream]:
                 stamps[stream] = stamp
                 latest[stream] = [line]

@@ -329,6 +329,8 @@ def test_no_log_can_have_anybody_banned_who_may_not_be(
 
     agent.process.wait_for("ip_banned", ip=STRANGER)
     assert set(agent.bans()) == {f"{STRANGER}/32"}
+    assert len(agent.process.lines("clients_hidden", ip="172.17.0.1")) == 1
+    assert len(agent.process.lines("offences_ignored", ip="192.0.2.7", reason="ignoreip")) == 1
     hidden = wait_for(lambda: agent.fact("status")["hidden_clients"], "hidden clients are told of")
     assert [each["address"] for each in hidden] == ["172.17.0.1"]
 

@@ -74,6 +74,13 @@ def test_a_clock_that_was_set_back_does_not_make_the_agent_deaf() -> None:
     assert not cursor.set_back(NOW + 1)
 
 
+def test_a_line_without_the_engines_time_is_none_and_does_no_harm() -> None:
+    cursor = Cursor()
+
+    assert cursor.sift([(1, b"no time at all, but longer than one would be\n"), line(NOW)]) == ([], texts([line(NOW)]))
+    assert cursor.from_stamp == stamp_at(NOW - OVERLAP_SECONDS)
+
+
 def test_times_are_written_as_the_engine_writes_them() -> None:
     assert stamp_at(NOW + 0.25) == b"2026-11-18T11:06:40.250000000Z"
     assert seconds(stamp_at(NOW)) == NOW
