@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import smtplib
 import subprocess
@@ -13,13 +14,14 @@ from lab import databases, npm
 from lab.agent import free_port
 from lab.authority import Issued, acme_json, entry
 from lab.certsync import served_serial, server, write_as_traefik_does
+from lab.containers import Container, Containers
 from lab.wire import wait_for
 
 PLUGIN = Path(__file__).parents[2] / "contrib" / "zonemta-certsync" / "index.js"
 
 
 @dataclass
-class Server:
+class Consumer:
     """A server with a port that offers STARTTLS, the folder of its pair, and Traefik's store beside it."""
 
     name: str
@@ -27,7 +29,6 @@ class Server:
     folder: Path
     acme: Path
     reload: str
-    process: "subprocess.Popen[bytes]"
 
     def renew(self, *issued: Issued) -> None:
         """Store as Traefik does."""
@@ -49,6 +50,20 @@ targets:
     reload: {self.reload}
     verify: {{address: "127.0.0.1:{self.port}", starttls: smtp}}
 """
+
+
+@dataclass
+class Server(Consumer):
+    """One that is a process beside the test."""
+
+    process: "subprocess.Popen[bytes]"
+
+
+@dataclass
+class Contained(Consumer):
+    """One in a container of the engine."""
+
+    container: Container
 
 
 @contextlib.contextmanager
@@ -74,7 +89,46 @@ def haraka(folder: Path, version: str, name: str) -> Iterator[Server]:
 @contextlib.contextmanager
 def zonemta(folder: Path, first: Issued, *, plugin: bool) -> Iterator[Server]:
     """Run a ZoneMTA that serves *first* on a submission port."""
-    package = npm.install("zonemta") / "node_modules" / "zone-mta"
+    with _configured_zonemta(folder, first, plugin=plugin) as port:
+        environ = {"NODE_CONFIG_PATH": str(folder / "zonemta.json")}
+        with server(["node", str(install_zonemta() / "app.js")], folder, port, environ) as process:
+            wait_for(lambda: _is_ready(port), "a receiver takes connections", deadline=60.0)
+            yield Server("zonemta", port, folder / "keys", folder / "acme.json", "none", process)
+
+
+@contextlib.contextmanager
+def contained_zonemta(folder: Path, first: Issued, containers: Containers) -> Iterator[Contained]:
+    """Run a ZoneMTA without the plugin in a container on the engine's own network, where the caller has to be too.
+
+    The container borrows this machine's Node and its libraries, each at the place where it lies here.
+    """
+    node, package = Path(shutil.which("node") or "node").resolve(), install_zonemta()
+    listed = subprocess.run(["ldd", str(node)], capture_output=True, text=True, check=True).stdout
+    borrowed = [str(node), *re.findall(r"(/\S+) \(0x", listed), str(package.parents[1])]
+    with _configured_zonemta(folder, first, plugin=False) as port:
+        container = containers.run(
+            "zonemta",
+            command=(str(node), str(package / "app.js")),
+            env={"NODE_CONFIG_PATH": str(folder / "zonemta.json")},
+            network_mode="host",
+            config={"WorkingDir": str(folder)},
+            host={"Binds": [f"{folder}:{folder}", *(f"{path}:{path}:ro" for path in borrowed)]},
+        )
+        wait_for(lambda: _is_ready(port), "a receiver takes connections", deadline=60.0)
+        reload = f"{{restart: {container.name}}}"
+        yield Contained("zonemta", port, folder / "keys", folder / "acme.json", reload, container)
+        container.remove()  # before what it stores in
+
+
+def install_zonemta() -> Path:
+    """Fetch it and its databases where they are not here yet; returns its folder."""
+    databases.install()
+    return npm.install("zonemta") / "node_modules" / "zone-mta"
+
+
+@contextlib.contextmanager
+def _configured_zonemta(folder: Path, first: Issued, *, plugin: bool) -> Iterator[int]:
+    """Write the configuration of a ZoneMTA that serves *first*, and run its databases; lends its port."""
     port, keys, plugins = free_port(), folder / "keys", folder / "plugins"
     keys.mkdir()
     plugins.mkdir()
@@ -102,10 +156,7 @@ def zonemta(folder: Path, first: Issued, *, plugin: bool) -> Iterator[Server]:
             "smtpInterfaces": {"feeder": feeder},
         }
         (folder / "zonemta.json").write_text(json.dumps(configuration))
-        command = ["node", str(package / "app.js")]
-        with server(command, folder, port, {"NODE_CONFIG_PATH": str(folder / "zonemta.json")}) as process:
-            wait_for(lambda: _is_ready(port), "a receiver takes connections", deadline=60.0)
-            yield Server("zonemta", port, keys, folder / "acme.json", "none", process)
+        yield port
 
 
 def _is_ready(port: int) -> bool:

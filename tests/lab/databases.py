@@ -13,11 +13,17 @@ from lab.certsync import server
 MONGO_STAND_IN = "SecantusDB==0.7.0b3"
 
 
+def install() -> Path:
+    """Fetch what is not here yet; returns where the stand-in for MongoDB is."""
+    if shutil.which("redis-server") is None:
+        subprocess.run(["apt-get", "install", "-y", "-qq", "redis-server"], check=True, capture_output=True)
+    return python_tools.install("mongo", MONGO_STAND_IN) / "secantusd-py"
+
+
 @contextlib.contextmanager
 def redis(folder: Path) -> Iterator[int]:
     """Run a Redis that keeps nothing; lends its port."""
-    if shutil.which("redis-server") is None:
-        subprocess.run(["apt-get", "install", "-y", "-qq", "redis-server"], check=True, capture_output=True)
+    install()
     port = free_port()
     (folder / "redis").mkdir()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
@@ -31,7 +37,7 @@ def mongo(folder: Path) -> Iterator[int]:
     port = free_port()
     (folder / "mongo").mkdir()
     command = [
-        str(python_tools.install("mongo", MONGO_STAND_IN) / "secantusd-py"),
+        str(install()),
         "--host",
         "127.0.0.1",
         "--port",

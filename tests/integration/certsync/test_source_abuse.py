@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.authority import Authority, acme_json, entry
+from lab.authority import Authority, acme_json, entry, pem
 from lab.certsync import Certsync, write_as_traefik_does
 from lab.wire import wait_for
 
@@ -44,11 +44,25 @@ def assert_good_write_is_delivered_within_two_seconds(folder: Path, authority: A
     assert certsync.running
 
 
-def test_cuts_noise_and_emptiness_change_no_target(certsync: Certsync, tmp_path: Path, authority: Authority) -> None:
-    acme, whole = tmp_path / "traefik" / "acme.json", acme_json(le=[entry(authority.issue(NAME, days=50))])
-    before = targets(tmp_path)
-    for end in range(0, len(whole), 97):
+def test_a_store_cut_at_any_byte_changes_no_target(certsync: Certsync, tmp_path: Path, authority: Authority) -> None:
+    """The cuts follow each other as fast as they are written, and every tenth is waited for until it was read.
+
+    All hold a newer pair up to somewhere: whoever takes what can be read of a torn store would deliver it.
+    """
+    other = authority.issue("other.example.com")
+    entries = [entry(authority.issue(NAME, days=50)), entry(other, chain=pem(other.leaf))]
+    acme, whole, before = tmp_path / "traefik" / "acme.json", acme_json(le=entries), targets(tmp_path)
+    for end in range(len(whole)):
+        said = len(certsync.lines("source_not_read")) if end % 10 == 0 else 0
         write_as_traefik_does(acme, whole[:end])
+        if end % 10 == 0:
+            certsync.wait_for("source_not_read", count=said + 1)
+        assert targets(tmp_path) == before, f"after a cut at byte {end}"
+    assert_good_write_is_delivered_within_two_seconds(tmp_path, authority, certsync)
+
+
+def test_noise_and_emptiness_change_no_target(certsync: Certsync, tmp_path: Path, authority: Authority) -> None:
+    acme, before = tmp_path / "traefik" / "acme.json", targets(tmp_path)
     for content in (b"", b"{}", b"\0" * 9000, b'{"le": null}', os.urandom(20_000_000)):
         said = len(certsync.lines("source_not_read")) + len(certsync.lines("delivery_refused"))
         acme.write_bytes(content)
