@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lab.agent import AgentProcess
+from lab.autoheal import CURABLE
 from lab.containers import Containers, Health
 from lab.engine import PrivateEngine
 from lab.patients import OPTED_IN, fall_sick, patient, sick_in_next_life, wait_healthy
@@ -84,7 +85,7 @@ def test_probes_that_an_engine_with_live_restore_does_not_resume_are_told_of_or_
         pytest.skip("engines from 23.0 on resume the probes")
     own_engine.options["live-restore"] = True
     own_engine.restart()
-    box = own_containers.run(labels=OPTED_IN, health=Health(interval=0.5, timeout=0.5))
+    box = own_containers.run(labels=OPTED_IN, health=Health(interval=0.5, timeout=0.5), command=CURABLE)
     box.wait_for(health="healthy")
     with Webhook() as webhook:
         settings = {**SETTINGS, "AUTOHEAL_STALE": wish, "AUTOHEAL_INTERVAL": "1s", "WEBHOOK_URL": webhook.url}
@@ -98,7 +99,6 @@ def test_probes_that_an_engine_with_live_restore_does_not_resume_are_told_of_or_
 
         if wish == "restart":
             healer.wait_for("heal_begun", container=box.name, reason="stale")
-            box.make_well()
             healer.wait_for("heal_ended", container=box.name, outcome="recovered")
         wait_for(lambda: webhook.heard("probes_stopped"), "people are told")
 
