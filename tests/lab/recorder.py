@@ -170,6 +170,8 @@ class Recorder:
                 self._answer(number, head)
             finally:
                 self._end(number)
+                # Closing alone would not reach the client while the thread that pumps its words still reads from it.
+                _hang_up(client)
 
     def _begin(self, head: "_Head", client: socket.socket) -> int:
         parts = urlsplit(head.target)
