@@ -228,7 +228,7 @@ RECREATED = f"""
 services:
   web:
     image: {IMAGE}
-    command: ["sleep", "86400"]
+    command: ["sh", "-c", "trap 'touch /tmp/sick' TERM; while :; do sleep 0.2; done"]
     network_mode: none
     labels: {{autoheal: "true"}}
     environment: {{GENERATION: "%d"}}
@@ -250,7 +250,6 @@ def test_a_container_that_compose_is_recreating_is_left_alone(
     with project(engine, tmp_path / "project", RECREATED % 1) as compose:
         healer = autoheal()
         old = compose.containers()["web"]["ID"]
-        compose.run("exec", "-T", "web", "touch", "/tmp/sick")
         compose.write(RECREATED % 2)
         compose.up("--force-recreate")  # 4 s of stopping, in which it turns unhealthy
         new = compose.containers()["web"]["ID"]
