@@ -7,8 +7,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,32 +67,11 @@ class Pause:
     until: float | None
 
 
-class Ledger:
+class Ledger(state.Memory):
     """The database, as sentences. One writer: the loop's thread."""
 
     def __init__(self, folder: Path, log: logs.Log) -> None:
-        self._database = state.open_database(folder / FILE, SCHEMA, log)
-        self._version = -1
-
-    def close(self) -> None:
-        self._database.close()
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Commit everything inside at once: one wait for the disk instead of many."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
-    def changed_by_others(self) -> bool:
-        """Say whether a command wrote something since the last time this was asked."""
-        version = self._database.execute("PRAGMA data_version").fetchone()[0]
-        changed, self._version = version != self._version, version
-        return bool(changed)
+        super().__init__(folder / FILE, SCHEMA, log)
 
     # Records
 

@@ -8,7 +8,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -109,33 +108,12 @@ class Request:
     at: float
 
 
-class Store:
+class Store(state.Memory):
     """The database, as sentences."""
 
     def __init__(self, folder: Path, log: logs.Log) -> None:
-        self._database = state.open_database(folder / FILE, SCHEMA, log)
+        super().__init__(folder / FILE, SCHEMA, log)
         self._database.execute("PRAGMA synchronous=NORMAL")
-        self._version = -1
-
-    def close(self) -> None:
-        self._database.close()
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Store everything inside, or nothing of it."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
-    def changed_by_others(self) -> bool:
-        """Say whether a command wrote something since the last time this was asked."""
-        version = self._database.execute("PRAGMA data_version").fetchone()[0]
-        changed, self._version = version != self._version, version
-        return bool(changed)
 
     # How far logs were read
 

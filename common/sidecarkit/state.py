@@ -4,6 +4,8 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sidecarkit import logs
@@ -35,6 +37,34 @@ def own(folder: Path) -> int:
         os.close(descriptor)
         raise StateBusy(f"{folder}: another agent works with this state folder") from None
     return descriptor
+
+
+class Memory:
+    """A database of one writer, the agent's loop; commands write beside it only what they were asked to."""
+
+    def __init__(self, file: Path, schema: str, log: logs.Log) -> None:
+        self._database = open_database(file, schema, log)
+        self._version = -1
+
+    def close(self) -> None:
+        self._database.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Store everything inside or nothing of it, with one wait for the disk instead of many."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def changed_by_others(self) -> bool:
+        """Say whether a command wrote something since the last time this was asked."""
+        version = self._database.execute("PRAGMA data_version").fetchone()[0]
+        changed, self._version = version != self._version, version
+        return bool(changed)
 
 
 def open_database(file: Path, schema: str, log: logs.Log, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
