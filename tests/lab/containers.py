@@ -1,5 +1,6 @@
 """Containers for tests: tiny, with a health that the test decides by a file, and gone when the test is over."""
 
+import json
 import os
 import secrets
 import shutil
@@ -139,7 +140,11 @@ class Container:
         def reached() -> bool:
             return (state is None or self.state == state) and (health is None or self.health == health)
 
-        wait_for(reached, f"{self.name} {' '.join(filter(None, wanted))}", deadline=deadline)
+        try:
+            wait_for(reached, f"{self.name} {' '.join(filter(None, wanted))}", deadline=deadline)
+        except AssertionError as error:
+            error.add_note(f"the engine says: {json.dumps(self.inspect()['State'])}")
+            raise
 
 
 class Containers:

@@ -5,6 +5,7 @@ of a life says at once how that life begins, and the second waits at a pipe unti
 idle while it is well, and all of it can turn sick within milliseconds.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -54,7 +55,12 @@ def fall_sick(patients: Iterable[Container], output: str = "no answer", *, deadl
         waiting[:] = [each for each in waiting if not _tell(each.folder / "cough", output)]
         return not waiting
 
-    wait_for(all_told, f"the probes of {waiting} wait at their pipes", deadline=deadline)
+    try:
+        wait_for(all_told, "the probes wait at their pipes", deadline=deadline)
+    except AssertionError as error:
+        for each in waiting:
+            error.add_note(f"the engine says of {each}: {json.dumps(each.inspect()['State'])}")
+        raise
 
 
 def sick_in_next_life(patients: Iterable[Container]) -> None:
