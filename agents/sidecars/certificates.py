@@ -15,7 +15,7 @@ from sidecars.finding import Finding
 
 STORE = "/traefik/acme.json"  # certsync's default
 _SOON = timedelta(days=14)
-_READS_ALL = "DAC_READ_SEARCH"
+_READS_ALL = {"ALL", "DAC_OVERRIDE", "DAC_READ_SEARCH"}  # of root; for others a capability is only a word
 
 
 def findings(deployment: Deployment) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def _writers(deployment: Deployment) -> Iterator[Finding]:
             told = (
                 f"{one.row.name} runs beside certsync: both write Haraka's pair, and each restarts it for the other's"
             )
-            mend = remedy.lines(one, "profiles: [never]") + f"\n# then: docker rm --force {one.row.name}"
+            mend = f"{remedy.lines(one, 'profiles: [never]')}\n# then: docker rm --force {one.row.name}"
             yield Finding("two_writers", one, told, mend)
 
 
@@ -84,10 +84,12 @@ def _store(store: Store) -> Iterator[Finding]:
 
 
 def _may_read(agent: Container, store: Store) -> bool:
-    if agent.details is None or _READS_ALL in agent.details.capabilities:
+    if agent.details is None or store.mode & 0o044:  # the group may well be one of its own
         return True
     user = agent.details.user.partition(":")[0] or "0"
-    return not user.isdigit() or int(user) in {0, store.owner} or bool(store.mode & 0o044)
+    if user in {"0", "root"} and _READS_ALL & agent.details.capabilities:
+        return True
+    return user == str(store.owner) or not user.isdigit()
 
 
 def _deliverable(one: Container, agent: Container) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def _what(one: Container, port: Port) -> str | None:
             return what
     if one.agent and port.private in _AGENT_PORTS:
         return f"{_AGENT_PORTS[port.private]}'s metrics and health"
-    if one.holds_socket and not one.agent and one.kind != "traefik":
+    if one.holds_socket and "proxy" in one.row.image:
         return "a way to the engine's socket"
     return None
 

@@ -75,7 +75,7 @@ class Details:
     log_driver: str
     log_options: Mapping[str, str]
     user: str
-    capabilities: frozenset[str]
+    capabilities: frozenset[str]  # of its root; without a loss of some, just ALL
     exit_code: int
 
 
@@ -160,9 +160,16 @@ def _details(document: Mapping[str, Any], mask: Mask) -> Details:
         log_driver=str(logs.get("Type") or "json-file"),
         log_options=dict(logs.get("Config") or {}),
         user=str(config.get("User") or ""),
-        capabilities=frozenset(str(one).upper().removeprefix("CAP_") for one in host.get("CapAdd") or []),
+        capabilities=_capabilities(host),
         exit_code=int(state.get("ExitCode") or 0),
     )
+
+
+def _capabilities(host: Mapping[str, Any]) -> frozenset[str]:
+    """Tell which capabilities root has in it, as far as they matter here: ALL, or those that were added."""
+    if host.get("Privileged") or "ALL" not in map(str.upper, host.get("CapDrop") or []):
+        return frozenset({"ALL"})
+    return frozenset(str(one).upper().removeprefix("CAP_") for one in host.get("CapAdd") or [])
 
 
 def _listed_ports(ports: Iterable[Mapping[str, Any]]) -> Iterable[Port]:

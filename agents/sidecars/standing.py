@@ -89,19 +89,15 @@ def _socket(one: Container, deployment: Deployment) -> Iterator[Finding]:
             " whoever breaks into the agent holds the machine"
         )
         yield Finding("socket_without_proxy", one, "the engine's socket is mounted (:ro changes nothing)", mend)
-    proxies = [
-        other
-        for other in deployment.containers
-        if other.holds_socket and not other.agent and set(other.networks) & set(one.networks)
-    ]
-    for proxy in proxies:
-        shared = set(proxy.networks) - {"host", "none"}
+    for proxy in deployment.containers:
+        if not proxy.holds_socket or proxy.agent or not _is_proxy_of(proxy, one):
+            continue
         guests = [
             other
             for other in deployment.containers
-            if set(other.networks) & shared and not other.agent and not other.holds_socket
+            if not other.agent and not other.holds_socket and (_meet(other, proxy) or _share(other, proxy))
         ]
-        if guests and _is_proxy_of(proxy, one):
+        if guests:
             told = f"{_names(guests)} can reach {proxy.name}, through which {one.name} speaks with the engine"
             network = f"networks: [{one.agent}]  # internal, and of these two alone"
             own = f"networks:\n  {one.agent}: {{internal: true}}"
@@ -109,8 +105,20 @@ def _socket(one: Container, deployment: Deployment) -> Iterator[Finding]:
 
 
 def _is_proxy_of(proxy: Container, agent: Container) -> bool:
-    host = agent.setting("DOCKER_HOST").partition("://")[2].rpartition(":")[0]
-    return bool(host) and host in {proxy.row.service, proxy.row.name, *proxy.row.addresses}
+    address = agent.setting("DOCKER_HOST")
+    host = address.partition("://")[2].rpartition(":")[0]
+    if address.startswith("tcp://"):
+        return bool(host) and host in {proxy.row.service, proxy.row.name, *proxy.row.addresses}
+    return _share(agent, proxy)
+
+
+def _meet(one: Container, other: Container) -> bool:
+    return bool(set(one.networks) & set(other.networks) - {"host", "none"})
+
+
+def _share(one: Container, other: Container) -> bool:
+    """Whether both have a volume, in which a socket may lie."""
+    return bool({mount.volume for mount in one.mounts} & {mount.volume for mount in other.mounts} - {""})
 
 
 def _names(containers: Iterable[Container]) -> str:
