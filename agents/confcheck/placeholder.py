@@ -1,0 +1,20 @@
+"""Placeholders: `__NAME__`, in capitals, digits and single underscores, with no letter, digit or underscore beside it."""
+
+import re
+from collections.abc import Iterable
+
+from confcheck.document import Entry
+
+TOKEN = re.compile(r"(?<![A-Za-z0-9_])__([A-Z0-9]+(?:_[A-Z0-9]+)*)__(?![A-Za-z0-9_])", re.ASCII)
+
+
+def quoted_where_bare(text: str, entries: Iterable[Entry]) -> str:
+    """Make strings of the bare placeholders among *entries*, of the same length, so that a strict parser takes them."""
+    pieces, done = [], 0
+    for entry in sorted(entries, key=lambda entry: entry.span):
+        start, end = entry.span
+        if entry.quote or entry.role is entry.role.NAME or start < done or not TOKEN.fullmatch(text[start:end]):
+            continue
+        pieces += [text[done:start], '"', "x" * (end - start - 2), '"']
+        done = end
+    return "".join([*pieces, text[done:]])
