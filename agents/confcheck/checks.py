@@ -1,4 +1,4 @@
-"""What a stack's settings break of the rules. Pure: the only thing it asks the disk is whether a named file is there."""
+"""What a stack's settings break of the rules. Asks the disk for nothing but whether a named file is there."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -210,7 +210,7 @@ def _where_it_would_stand(place: Place, around: list[Setting]) -> tuple[Document
         if found := commented.search(document.text):
             return document, document.text.count("\n", 0, found.end()) + 1
     for setting in around:
-        sections = [line for key, line in setting.document.reading.sections if key and key == setting.entry.key[: len(key)]]
-        if sections:
-            return setting.document, sections[-1]
+        document, key = setting.document, setting.entry.key
+        if lines := [line for section, line in document.reading.sections if section and section == key[: len(section)]]:
+            return document, lines[-1]
     return near.document, near.entry.line

@@ -88,7 +88,7 @@ class Lines:
 
 def masked(value: str) -> str:
     """Show a value by its first two characters and its length: enough to recognise, too little to use."""
-    return f"{value[:2]}…({len(value)})" if len(value) > 4 else f"…({len(value)})"  # noqa: PLR2004 - half of it is too much
+    return f"{value[:2]}…({len(value)})" if len(value) > 4 else f"…({len(value)})"
 
 
 def without_values(reason: str) -> str:

@@ -1,6 +1,7 @@
 """What is wrong, in which line, and what to do about it."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 SEVERITIES = ("error", "warning")  # a server, its mail or a secret is at risk; people are misled or will be
@@ -22,4 +23,5 @@ class Finding:
     @property
     def identity(self) -> str:
         """Tell it apart from others, also after lines above it were added or taken out."""
-        return hashlib.sha256("\0".join((self.file, self.rule, self.message)).encode()).hexdigest()[:16]
+        said = re.sub(r":\d+", "", self.message)  # the other file's line
+        return hashlib.sha256(f"{self.file} {self.rule} {said}".encode()).hexdigest()[:16]

@@ -1,11 +1,15 @@
-"""Placeholders: `__NAME__`, in capitals, digits and single underscores, with no letter, digit or underscore beside it."""
+"""Placeholders: `__NAME__` in capitals, digits and single underscores, no letter, digit or underscore beside it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from confcheck.document import Entry
 
-TOKEN = re.compile(r"(?<![A-Za-z0-9_])__([A-Z0-9]+(?:_[A-Z0-9]+)*)__(?![A-Za-z0-9_])", re.ASCII)
+NAME = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)*", re.ASCII)
+TOKEN = re.compile(rf"(?<![A-Za-z0-9_])__({NAME.pattern})__(?![A-Za-z0-9_])", re.ASCII)
+
+Value = str | tuple[str, ...]  # what a placeholder is filled with: a text, or a list of texts
+Values = Mapping[str, Value]
 
 
 def quoted_where_bare(text: str, entries: Iterable[Entry]) -> str:

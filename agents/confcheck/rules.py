@@ -247,8 +247,8 @@ class _Builder:
             tuple(self._condition(each, f"{word}[{number}]") for number, each in enumerate(wanted.get(word, [])))
             for word in ("when", "unless")
         )
-        sentences = (" ".join(wanted[part].split()) for part in ("reason", "mend", "message"))
-        return Rule(name, wanted["severity"], *sentences, check, when, unless)
+        reason, mend, message = (" ".join(wanted[part].split()) for part in ("reason", "mend", "message"))
+        return Rule(name, wanted["severity"], reason, mend, message, check, when, unless)
 
     def _text(self, wanted: dict[str, Any], place: str) -> Text:
         return Text(
@@ -266,9 +266,7 @@ class _Builder:
         return Needed(self._places(wanted["at"], f"{place}.at"), beside)
 
     def _equal(self, wanted: dict[str, Any], place: str) -> Equal:
-        sides = tuple(
-            self._places(side, f"{place}.between[{number}]") for number, side in enumerate(wanted["between"])
-        )
+        sides = tuple(self._places(side, f"{place}.between[{number}]") for number, side in enumerate(wanted["between"]))
         return Equal(sides, wanted.get("part", "whole"), wanted.get("both_or_none", False))
 
     def _path(self, wanted: dict[str, Any], place: str) -> Referred:

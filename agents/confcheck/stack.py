@@ -1,4 +1,4 @@
-"""The stack's settings as its servers see them: each server's files put together, every value with its file and line."""
+"""The settings as the servers see them: each one's files put together, every value with its file and line."""
 
 import fnmatch
 import glob

@@ -9,7 +9,7 @@ _COMMENT = re.compile(r"\s*([;#].*)?")
 
 def read(text: str) -> Reading:
     """Read *text*: each line that is neither blank nor a comment."""
-    entries = []
+    entries: list[Entry] = []
     at = 1 if text.startswith("\ufeff") else 0
     for number, whole in enumerate(text[at:].split("\n"), start=1):
         line = whole.removesuffix("\r")

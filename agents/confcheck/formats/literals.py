@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from confcheck.document import Entry, Key, Lines, NotReadable, Role
+from confcheck.placeholder import TOKEN
 
 _SPACE = re.compile(r"(?:[\s\ufeff]|#[^\n]*)*")
 _PLAIN_SPACE = re.compile(r"[\s\ufeff]*")
@@ -167,6 +168,8 @@ def _kind(cursor: Cursor) -> str:
         return cursor.next
     word = _BARE.match(cursor.text, cursor.at)
     text = word[0].strip() if word else ""
+    if TOKEN.fullmatch(text):
+        return "string"
     if text in {"true", "false"}:
         return "boolean"
     return "float" if "." in text or "e" in text.lower() else "integer"

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 
-from confcheck.document import Entry, Include, Key, NotReadable, Problem, Reading, without_values
+from confcheck.document import Entry, Include, Key, NotReadable, Problem, Reading, Role, without_values
 from confcheck.formats.literals import Cursor, name, value
 from confcheck.placeholder import quoted_where_bare
 
@@ -21,19 +21,20 @@ _NO_ROOM = {"", "\n", "\r", "#"}
 def read(text: str) -> Reading:
     """Read *text*; a template's bare placeholders count as strings. Raises NotReadable."""
     cursor = Cursor(text)
-    entries: list[Entry] = []
-    includes: list[Include] = []
-    sections: list[tuple[Key, int]] = []
+    parts: list[Entry | Include | tuple[Key, int]] = []
     problem: NotReadable | None = None
     try:
         for part in _parts(cursor):
-            (includes if isinstance(part, Include) else entries if isinstance(part, Entry) else sections).append(part)  # type: ignore[arg-type]
+            parts.append(part)  # noqa: PERF402 - what was read before an error counts
     except NotReadable as error:
         problem = error
+    entries = [each for each in parts if isinstance(each, Entry)]
     _strictly(quoted_where_bare(text, entries))
     if problem:
         raise problem
-    return Reading(tuple(entries), tuple(includes), tuple(sections), tuple(_dialect(cursor, entries)))
+    includes = tuple(each for each in parts if isinstance(each, Include))
+    sections = tuple(each for each in parts if isinstance(each, tuple))
+    return Reading(tuple(entries), includes, sections, tuple(_dialect(cursor, entries)))
 
 
 def _strictly(text: str) -> None:
@@ -100,11 +101,11 @@ def _numbered(key: Key, arrays: dict[Key, int], *, new: bool) -> Key:
 
 
 def _dialect(cursor: Cursor, entries: list[Entry]) -> Iterator[Problem]:
-    starts = {entry.span[0]: entry for entry in entries if entry.role is entry.role.NAME}
-    for entry in starts.values():
-        following = cursor.text[entry.span[1] : entry.span[1] + 32].lstrip(" \t")
-        line_start = cursor.text.rfind("\n", 0, entry.span[0]) + 1
-        if following.startswith(".") and not cursor.text[line_start : entry.span[0]].lstrip(" \t\ufeff").startswith("["):
+    for entry in entries:
+        text, (start, end) = cursor.text, entry.span
+        before = text[text.rfind("\n", 0, start) + 1 : start].lstrip(" \t\ufeff")
+        is_header = before.startswith("[")
+        if entry.role is Role.NAME and not is_header and text[end : end + 32].lstrip(" \t").startswith("."):
             yield Problem("toml-dialect", entry.line, "a dotted key: write it as a table of its own")
     for key, kinds in cursor.kinds.items():
         if len(kinds) > 1:

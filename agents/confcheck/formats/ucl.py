@@ -5,9 +5,7 @@ right, and finds every value with its line.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from confcheck.document import Entry, Include, Key, Lines, NotReadable, Reading, Role
 
@@ -18,10 +16,8 @@ _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _NAME = re.compile(r"[^\s=:{}\[\];,#\"']+")
 _MACRO = re.compile(r"\.([a-z_]+)[^\S\n]*(\([^)\n]*\))?[^\S\n]*")
 _HEREDOC = re.compile(r"<<([A-Z]+)\r?\n(.*?)\n\1(?=[\s;,])", re.DOTALL)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _DEEPEST = 100
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -187,7 +183,9 @@ class _Reader:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    return {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1])
+    if len(found[1]) > 1:
+        return chr(int(found[1][1:], 16))
+    return {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(found[1], found[1])
 
 
 def read(text: str) -> Reading:
@@ -195,9 +193,7 @@ def read(text: str) -> Reading:
     reader = _Reader(text)
     reader.read()
     return Reading(
-        tuple(_of(reader, Entry)), tuple(_of(reader, Include)), tuple(each for each in reader.parts if isinstance(each, tuple))
+        tuple(each for each in reader.parts if isinstance(each, Entry)),
+        tuple(each for each in reader.parts if isinstance(each, Include)),
+        tuple(each for each in reader.parts if isinstance(each, tuple)),
     )
-
-
-def _of(reader: _Reader, kind: type[T]) -> Iterator[T]:
-    return (each for each in reader.parts if isinstance(each, kind))

@@ -13,8 +13,6 @@ _Collection = yaml.MappingNode | yaml.SequenceNode
 
 def read(text: str) -> Reading:
     """Read *text*. Raises NotReadable."""
-    entries: list[Entry] = []
-    sections: list[tuple[Key, int]] = []
     try:
         root = yaml.compose(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -25,10 +23,9 @@ def read(text: str) -> Reading:
     except (RecursionError, ValueError):
         raise NotReadable(1, "nested too deeply") from None
     shift = len(text) - len(text.removeprefix("\ufeff"))
-    if root is not None:
-        for part in _node(root, (), shift, set(), 0):
-            (entries if isinstance(part, Entry) else sections).append(part)  # type: ignore[arg-type]
-    return Reading(tuple(entries), sections=tuple(sections))
+    parts = [] if root is None else list(_node(root, (), shift, set(), 0))
+    sections = tuple(each for each in parts if isinstance(each, tuple))
+    return Reading(tuple(each for each in parts if isinstance(each, Entry)), sections=sections)
 
 
 def _node(node: Any, key: Key, shift: int, seen: set[int], depth: int) -> Iterator[Entry | tuple[Key, int]]:
