@@ -36,11 +36,14 @@ class ZoneMta:
 
 
 def zonemta(found: Exposition) -> Reading:
-    """Read ZoneMTA's figures. The sizes of the queue are missing in its first ten seconds."""
-    if "zonemta_delivery_status" not in found.samples and "zonemta_message_push" not in found.samples:
+    """Read ZoneMTA's figures. The sizes of the queue are missing in its first ten seconds.
+
+    Its counters are named without the `_total` that the parser gives each of them.
+    """
+    if "zonemta_delivery_status_total" not in found.samples and "zonemta_message_push_total" not in found.samples:
         raise SourceDown("answers, but not with ZoneMTA's figures")
     counters = {
-        status: found.total("zonemta_delivery_status", status=status) or 0.0
+        status: found.total("zonemta_delivery_status_total", status=status) or 0.0
         for status in ("delivered", "rejected", "deferred")
     }
     sizes = {kind: found.total("zonemta_queue_size", type=kind) for kind in ("queued", "deferred")}
@@ -48,8 +51,8 @@ def zonemta(found: Exposition) -> Reading:
         "queued": _whole(sizes["queued"]),
         "deferred": _whole(sizes["deferred"]),
         **{f"{status}_total": int(count) for status, count in counters.items()},
-        "bounces_total": _whole(found.total("zonemta_bounce_generation")),
-        "dropped_total": _whole(found.total("zonemta_message_drop")),
+        "bounces_total": _whole(found.total("zonemta_bounce_generation_total")),
+        "dropped_total": _whole(found.total("zonemta_message_drop_total")),
     }
     return Reading(found.seconds, figures, counters)
 
