@@ -36,7 +36,7 @@ def findings(deployment: Deployment) -> Iterator[Finding]:
         if one.kind == "other-healer" and one.running and deployment.agents("autoheal"):
             told = f"{one.row.image} runs in {one.row.name}, beside autoheal"
             yield Finding("other_healer", one, told, f"take {one.name} out; autoheal reads its variables and labels")
-    for view in deployment.testimony.autoheal or ():
+    for view in deployment.said.autoheal or ():
         if view.get("given_up"):
             subject = next((one for one in deployment.judged if one.row.id == view.get("container_id")), None)
             told = (

@@ -51,7 +51,7 @@ def look(engine: Engine, projects: Sequence[str], configuration: Sequence[Findin
         now=now,
         containers=everyone,
         judged=judged,
-        testimony=voices.hear(engine, agents, blind.append),
+        said=voices.hear(engine, agents, blind.append),
         stores=_stores(engine, agents.get("certsync"), blind.append),
         served=tuple(one for one in served if one),
         firewall=_firewall(engine, agents.get("logban"), blind.append),
