@@ -42,6 +42,13 @@ def test_what_is_good_to_know_makes_nothing_wrong() -> None:
     assert not policy.is_well([info, warning])
 
 
+def test_of_two_containers_of_an_agent_the_one_that_runs_counts() -> None:
+    old = agent("autoheal", state="exited", env=["AUTOHEAL_CONTAINER_LABEL=heal.me"])
+
+    assert ids(old, *well()) == []
+    assert "agent_not_running" in ids(old)
+
+
 # autoheal
 
 
