@@ -80,7 +80,7 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
 
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
-COPY .cache/debs/ /debs/
+COPY .cache/debs/logban/ /debs/
 RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
 RUN install --directory --mode=0750 /var/lib/logban
 VOLUME /var/lib/logban
@@ -91,6 +91,19 @@ ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wildduck-sidecars logban" \
       org.opencontainers.image.description="Reads containers' logs and has the kernel drop whoever probes their TLS" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+# Between each agent and the engine: HAProxy with what that agent may ask for. It is no agent, and takes no Python package.
+FROM runtime AS socket-proxy
+COPY .cache/debs/socket-proxy/ /debs/
+RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
+ENTRYPOINT ["haproxy", "-db"]
+COPY contrib/socket-proxy/ /etc/haproxy/
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars socket-proxy" \
+      org.opencontainers.image.description="Lets through to the Docker engine what one agent asks for, and nothing else" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 

@@ -33,7 +33,7 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommonSettings(EngineSettings):
+class BasicSettings(EngineSettings):
     """What every agent can be told."""
 
     log_level: str = setting(
@@ -47,6 +47,12 @@ class CommonSettings(EngineSettings):
         settings.choice("json", "console"),
         help="`json` or `console`; default JSON unless stdout is a terminal",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonSettings(BasicSettings):
+    """What every agent can be told that sends notices."""
+
     notify_urls: tuple[str, ...] | None = setting(
         "NOTIFY_URLS",
         settings.urls,

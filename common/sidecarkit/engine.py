@@ -159,6 +159,15 @@ class Engine:
         document: dict[str, Any] = self.get_json("inspect", f"/containers/{_segment(container)}/json")
         return document
 
+    def stats(self, container: str) -> dict[str, Any]:
+        """Read what a container uses at this moment, in milliseconds: without one-shot the engine takes 2 s.
+
+        It then knows no earlier moment, so shares of the processor are a matter of two such readings.
+        """
+        query = {"stream": "false", "one-shot": "true"}
+        document: dict[str, Any] = self.get_json("stats", f"/containers/{_segment(container)}/stats", query)
+        return document
+
     def restart(self, container: str, stop_seconds: int | None, patience_seconds: float) -> int:
         """Stop and start; returns the HTTP status. None leaves the grace period to the container's own.
 
