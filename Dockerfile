@@ -78,6 +78,26 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+# The doctor: run now and then by a person, on the host's network, with the engine's socket.
+FROM builder AS sidecars-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/sidecars.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+FROM runtime AS sidecars
+USER 10001:10001
+ENTRYPOINT ["sidecars"]
+CMD ["doctor"]
+COPY --from=sidecars-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars sidecars" \
+      org.opencontainers.image.description="Looks at a deployment of the suite and says what is wrong and what mends it" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
 COPY .cache/debs/logban/ /debs/
@@ -104,25 +124,5 @@ ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wildduck-sidecars socket-proxy" \
       org.opencontainers.image.description="Lets through to the Docker engine what one agent asks for, and nothing else" \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.revision=$REVISION
-
-# The doctor: run now and then by a person, on the host's network, with the engine's socket.
-FROM builder AS sidecars-packages
-RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/sidecars.txt \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
-COPY .cache/own-wheel/ /own-wheel/
-RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
-
-FROM runtime AS sidecars
-USER 10001:10001
-ENTRYPOINT ["sidecars"]
-CMD ["doctor"]
-COPY --from=sidecars-packages /opt/sidecars /opt/sidecars
-ARG VERSION=0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="wildduck-sidecars sidecars" \
-      org.opencontainers.image.description="Looks at a deployment of the suite and says what is wrong and what mends it" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION

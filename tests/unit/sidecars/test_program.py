@@ -18,7 +18,7 @@ def test_version_and_help_are_told(capsys: pytest.CaptureFixture[str]) -> None:
         assert told in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["nurse"], ["doctor", "--fix"], ["doctor", "--project"]])
+@pytest.mark.parametrize("words", [[], ["nurse"], ["doctor", "--fix"], ["doctor", "--project"], ["doctor", "--js"]])
 def test_words_that_it_does_not_know_end_with_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
