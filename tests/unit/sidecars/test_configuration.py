@@ -49,3 +49,14 @@ def test_a_severity_that_is_not_ours_is_a_warning(tmp_path: Path) -> None:
 def test_a_confcheck_that_cannot_look_is_a_mistake(tmp_path: Path, command: tuple[str, ...], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         configuration.findings(tmp_path, command)
+
+
+def test_the_real_confcheck_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "wildduck").mkdir()
+    (tmp_path / "wildduck" / "default.toml").write_text('hostname = "__MAIL_HOSTNAME__"\n')
+
+    found = configuration.findings(tmp_path)
+
+    assert [one.evidence for one in found if one.evidence.startswith("wildduck/default.toml:1: ")]
+    with pytest.raises(SettingsError, match="confcheck could not look"):
+        configuration.findings(tmp_path / "absent")
