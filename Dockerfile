@@ -9,27 +9,23 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS builder
 # The name by which `make clean` finds what a build leaves behind.
 LABEL wildduck-sidecars.build=packages
+COPY scripts/packages-into-image /usr/local/bin/
 COPY requirements/ /requirements/
 COPY .cache/wheels/ /wheels/
 RUN python3 -m venv --without-pip /opt/sidecars && python3 -m zipfile --extract /wheels/pip-*.whl /pip
 ENV PYTHONPATH=/pip PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-# Bytecode is made here, once: a read-only container could not keep it, and would compile at every start.
 # What changes with every edit comes last.
 FROM builder AS autoheal-packages
-RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/autoheal.txt \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN packages-into-image --require-hashes --requirement /requirements/autoheal.txt
 COPY .cache/own-wheel/ /own-wheel/
-RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN packages-into-image /own-wheel/*.whl
 
 FROM builder AS logban-packages
-RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/logban.txt \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN packages-into-image --require-hashes --requirement /requirements/logban.txt
 COPY .cache/own-wheel/ /own-wheel/
-RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN packages-into-image /own-wheel/*.whl
 
 # What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
 # bytecode of its standard library, Debian's python3 the other way round.
@@ -58,11 +54,9 @@ LABEL org.opencontainers.image.title="wildduck-sidecars autoheal" \
       org.opencontainers.image.revision=$REVISION
 
 FROM builder AS certsync-packages
-RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/certsync.txt \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN packages-into-image --require-hashes --requirement /requirements/certsync.txt
 COPY .cache/own-wheel/ /own-wheel/
-RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN packages-into-image /own-wheel/*.whl
 
 FROM runtime AS certsync
 RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/certsync
