@@ -11,8 +11,8 @@ from confcheck.document import Entry, Include, Key, Lines, NotReadable, Reading,
 
 _BLANK = re.compile(r"(?:[\s;,\ufeff]|#[^\n]*|\{%.*?%\}|\{#.*?#\})*", re.DOTALL)
 _INLINE = re.compile(r"[^\S\n]*")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_LITERAL = re.compile(r"'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 _NAME = re.compile(r"[^\s=:{}\[\];,#\"']+")
 _MACRO = re.compile(r"\.([a-z_]+)[^\S\n]*(\([^)\n]*\))?[^\S\n]*")
 _HEREDOC = re.compile(r"<<([A-Z]+)\r?\n(.*?)\n\1(?=[\s;,])", re.DOTALL)
@@ -25,7 +25,7 @@ class _Reader:
     text: str
     at: int = 0
     open: list[tuple[Key, str, int]] = field(default_factory=list)  # what is open: key, its mark, its line
-    parts: list[Entry | Include | tuple[Key, int]] = field(default_factory=list)
+    parts: list[Entry | Include] = field(default_factory=list)
     members: dict[Key, int] = field(default_factory=dict)
     lines: Lines = field(init=False)
 
@@ -77,7 +77,6 @@ class _Reader:
     def enter(self, key: Key, mark: str) -> None:
         if len(self.open) > _DEEPEST:
             raise NotReadable(self.line, "nested too deeply")
-        self.parts.append((key, self.line))
         self.open.append((key, mark, self.line))
         self.at += 1
 
@@ -195,5 +194,4 @@ def read(text: str) -> Reading:
     return Reading(
         tuple(each for each in reader.parts if isinstance(each, Entry)),
         tuple(each for each in reader.parts if isinstance(each, Include)),
-        tuple(each for each in reader.parts if isinstance(each, tuple)),
     )
