@@ -14,6 +14,8 @@ _INLINE = re.compile(r"[^\S\n]*")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _LITERAL = re.compile(r"'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 _NAME = re.compile(r"[^\s=:{}\[\];,#\"']+")
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+_SECTION = re.compile(r"([\w.-]+)[^\S\n]*\{")
 _MACRO = re.compile(r"\.([a-z_]+)[^\S\n]*(\([^)\n]*\))?[^\S\n]*")
 _HEREDOC = re.compile(r"<<([A-Z]+)\r?\n(.*?)\n\1(?=[\s;,])", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
@@ -50,10 +52,17 @@ class _Reader:
             self.at = found.end() if found else self.at
             if not self.text.startswith("/*", self.at):
                 return
-            end, line = self.text.find("*/", self.at), self.line
-            if end < 0:
-                raise NotReadable(line, "a comment that does not end")
-            self.at = end + 2
+            self.comment()
+
+    def comment(self) -> None:
+        """Pass a comment, in which others may lie."""
+        line, depth = self.line, 0
+        for found in _COMMENT_MARK.finditer(self.text, self.at):
+            depth += 1 if found[0] == "/*" else -1
+            if depth == 0:
+                self.at = found.end()
+                return
+        raise NotReadable(line, "a comment that does not end")
 
     def read(self) -> None:
         self.skip()
@@ -94,11 +103,16 @@ class _Reader:
         key = (*self.key, named.text)
         self.parts.append(Entry(key, named.text, named.span, named.line, named.quote, Role.NAME))
         self.skip(_INLINE)
-        while self.next in {"=", ":"} and self.next:
-            self.at += 1
-            self.skip(_INLINE)
-        if self.next in {'"', "'"} and (key_of_section := self.section_name(key)):
-            key = key_of_section
+        if self.next and self.next in "=:":
+            while self.next and self.next in "=:":
+                self.at += 1
+                self.skip(_INLINE)
+        elif self.next in {'"', "'"}:
+            key = self.section_name(key) or key
+        elif found := _SECTION.match(self.text, self.at):
+            key = (*key, found[1])
+            self.parts.append(Entry(key, found[1], found.span(1), self.line, role=Role.NAME))
+            self.at = found.end() - 1
         self.value(key)
 
     def macro(self, found: re.Match[str]) -> None:

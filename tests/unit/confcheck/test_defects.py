@@ -138,7 +138,7 @@ def test_what_set_up_leaves_behind_is_all_found(tmp_path: Path) -> None:
     """Those that the stack's own set-up script leaves, without a word, in the files it writes."""
     root = copied(tmp_path)
     left = [
-        ("wildduck/default.toml", 'hostname = "mail.postbox.test"', 'hostname = "email.example.com"', "leftover-example"),
+        ("wildduck/default.toml", '"mail.postbox.test"\nsecure', '"email.example.com"\nsecure', "leftover-example"),
         ("wildduck/pop3.toml", "mail.postbox.test", "email.example.com", "leftover-example"),
         (WEBMAIL, "Ww1session0secret0alone0r5", "kfUp3bnprIUwnBbzszeH6rlsKT98X1", "default-secret"),
         (WEBMAIL, "Tt8totp0secret0alone0000n4", "XJXVcM6C6GbcvPGZekrRalOmUAq7BJ", "default-secret"),
