@@ -15,7 +15,7 @@ from confcheck import rules
 from confcheck.look import Book
 from confcheck.placeholder import TOKEN
 from confcheck.rules import Pattern, Text
-from lab.confcheck import SHIPPED, copied, spoiled, told
+from lab.confcheck import SHIPPED, copied, found, spoiled, told
 from sidecarkit import schema
 from sidecarkit.errors import SettingsError
 
@@ -54,10 +54,10 @@ def test_every_shipped_file_is_loaded() -> None:
 def test_the_rule_finds_what_render_fills(text: str) -> None:
     check = SHIPPED.rules["leftover-placeholder"].check
     assert isinstance(check, Text)
-    found = [name for name, _ in check.pattern.find(text)]
+    told_ = [name for name, _ in check.pattern.find(text)]
     filled = [each[0] for each in TOKEN.finditer(text)]
-    assert bool(found) == bool(filled)
-    assert set(found) <= set(filled)  # of two that share the letter between them the rule tells the first
+    assert bool(told_) == bool(filled)
+    assert set(told_) <= set(filled)  # of two that share the letter between them the rule tells the first
 
 
 def test_an_operators_rules_are_of_the_same_kinds(tmp_path: Path) -> None:
@@ -87,9 +87,6 @@ def test_the_value_that_an_operators_rule_finds_is_masked(tmp_path: Path) -> Non
     by = Book(rules.load(own(tmp_path, document)), ())
     root = copied(tmp_path)
     spoiled(root, "haraka/me", "mail.", "canaryhunter.")
-    assert [rule for _, _, rule in told(root, by)] == ["x"]
-    from lab.confcheck import found  # noqa: PLC0415
-
     (finding,) = found(root, by)
     assert "ca…(12)" in finding.message
     assert "canaryhunter" not in finding.message
@@ -140,7 +137,8 @@ def test_a_shipped_rule_is_not_replaced_in_silence(tmp_path: Path) -> None:
 
 
 DOCUMENTS = [
-    {}, [], {"rules": []}, {"rules": {}}, {"rules": {"a": {}}}, {"rules": {"a": SENTENCES}}, {"rules": {"a": {**SENTENCES, "mend": " "}}},
+    {}, [], {"rules": []}, {"rules": {}}, {"rules": {"a": {}}}, {"rules": {"a": SENTENCES}},
+    {"rules": {"a": {**SENTENCES, "mend": " "}}},
     {"rules": {"a": {**SENTENCES, "path": {"at": []}}}}, {"rules": {"a": {**SENTENCES, "path": {"at": ["x"]}}}},
     {"rules": {"a": {**SENTENCES, "equal": {"between": [["wildduck:a"]]}}}},
     {"rules": {"a": {**SENTENCES, "value": {"at": ["wildduck:a"], "is": [True]}}}},
