@@ -78,6 +78,28 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+FROM builder AS stats-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/stats.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+FROM runtime AS stats
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/stats
+VOLUME /var/lib/stats
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["stats", "healthcheck"]
+ENTRYPOINT ["stats"]
+COPY --from=stats-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars stats" \
+      org.opencontainers.image.description="One page that says whether mail flows, what was healed, what expires and who is banned" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
 COPY .cache/debs/ /debs/
