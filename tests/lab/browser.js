@@ -44,7 +44,16 @@ async function look(browser, view) {
         scripts: await page.evaluate(() => document.scripts.length),
         width: await page.evaluate(() => document.documentElement.scrollWidth),
         violations: found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html).join(' | ')}`),
-        contrast: found.incomplete.filter(({ id }) => id === 'color-contrast').map(({ nodes }) => nodes.map(node => node.html)),
+        // One letter is too short for axe to judge; the marks are for the eye alone, words stand beside them.
+        doubtful: found.incomplete
+            .filter(({ id }) => id === 'color-contrast')
+            .flatMap(({ nodes }) => nodes.map(node => node.html))
+            .filter(html => !html.includes('aria-hidden="true"')),
+        wide: await page.evaluate(() =>
+            [...document.querySelectorAll('body *')]
+                .filter(element => element.getBoundingClientRect().right > window.innerWidth)
+                .map(element => element.outerHTML.slice(0, 200))
+        ),
         reports: await page.evaluate(() => window.reports),
         complaints
     };

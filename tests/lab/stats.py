@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lab.agent import AgentProcess, free_port
 from lab.wire import wait_for
@@ -29,6 +29,12 @@ class Stats(AgentProcess):
             **(env or {}),
         }
         super().__init__("stats", folder, env=environ, **further)
+
+    def start(self) -> Self:
+        """Start it, and wait until its page can be asked for."""
+        super().start()
+        self.wait_for("page_listening")
+        return self
 
     def get(self, path: str = "/stats", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Ask for a page, with the right password unless told other headers; returns status and text."""

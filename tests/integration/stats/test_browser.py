@@ -46,23 +46,20 @@ def test_title_and_headline_are_the_verdict(seen: dict[str, Any], view: str) -> 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_section_can_be_read(seen: dict[str, Any], view: str) -> None:
-    places = [
-        seen[view]["text"].find(words)
-        for words in (
-            "Containers", "haraka", "unhealthy, 4 failed in a row", "Services", "MongoDB", "operations/s 34.2",
-            "OpenSearch", "not used", "Mail", "7.4", "24.3 %", "Certificates", "zonemta", "source torn",
-            "Bans", "1\u202f207 active",
-            "203.0.113.66", "2001:db8:1234:5678::/64",
-        )
-    ]  # fmt: skip
-    assert -1 not in places
-    assert places == sorted(places)
+    text, at = seen[view]["text"], 0
+    for words in (
+        "Problems", "Containers", "haraka", "unhealthy, 4 failed in a row", "Services", "MongoDB", "operations/s 34.2",
+        "OpenSearch", "not used", "Mail", "7.4", "24.3 %", "Certificates", "zonemta", "source torn", "Bans",
+        "1\u202f207 active", "203.0.113.66", "2001:db8:1234:5678::/64",
+    ):  # fmt: skip
+        at = text.find(words, at)
+        assert at >= 0, words
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_to_complain_about(seen: dict[str, Any], view: str) -> None:
     assert seen[view]["violations"] == []
-    assert seen[view]["contrast"] == []  # nor anything whose contrast it could not judge
+    assert seen[view]["doubtful"] == []  # nor anything whose contrast it could not judge
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -72,7 +69,7 @@ def test_nothing_breaks_the_content_policy_and_the_console_is_silent(seen: dict[
 
 @pytest.mark.parametrize(("view", "width"), [("light", 1280), ("dark", 1280), ("light-360", 360), ("dark-360", 360)])
 def test_nobody_has_to_scroll_sideways(seen: dict[str, Any], view: str, width: int) -> None:
-    assert seen[view]["width"] == width
+    assert (seen[view]["width"], seen[view]["wide"]) == (width, [])
 
 
 @pytest.mark.parametrize("view", VIEWS)
