@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,35 @@ def test_the_proxy_lets_through_what_is_documented_and_nothing_else() -> None:
     assert [method for method, _ in documented] == ["GET"] * 4
     assert all(reads.match(path.format(id="abc")) for _, path in documented)
     assert not [path for path in ("/info", "/events", "/containers/x/logs", "/containers/x/top") if reads.match(path)]
+
+
+def test_with_the_profile_compose_runs_it_with_all_that_it_can_be_told_and_only_its_proxy_has_the_socket() -> None:
+    compose = Path(sys.executable).parent / "docker-compose"
+    command_line = [
+        compose,
+        "--file",
+        ROOT / "compose.sidecars.yml",
+        "--profile",
+        "stats",
+        "config",
+        "--format",
+        "json",
+    ]
+    environ = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "HOSTNAMES": "mail.example.com"}
+    done = subprocess.run(command_line, env=environ, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    services = json.loads(done.stdout)["services"]
+    handed_on = {name.removesuffix("_FILE") for name in services["stats"]["environment"]}
+    names = {variable.name for _, variable in settings.variables(Config)}
+    assert handed_on <= names
+    assert names - handed_on == {
+        "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH",  # the proxy is on this host
+        "STATS_PASSWORD_HASH", "STATS_LOGBAN_URL",  # the other way is taken
+        "STATS_STATE",  # a volume is there
+    }  # fmt: skip
+    holders = {name for name, one in services.items() if "docker.sock" in json.dumps(one.get("volumes", []))}
+    assert {name for name in holders if name.startswith("stats")} == {"stats-proxy"}
+    assert not any(one.get("ports") for one in services.values())
 
 
 def test_logban_understands_the_filter_that_is_documented(
