@@ -74,6 +74,26 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+FROM builder AS stats-packages
+RUN /wheels/in-image packages stats
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
+FROM runtime AS stats
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/stats
+VOLUME /var/lib/stats
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["stats", "healthcheck"]
+ENTRYPOINT ["stats"]
+COPY --from=stats-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars stats" \
+      org.opencontainers.image.description="One page that says whether mail flows, what was healed, what expires and who is banned" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
 # The doctor: run now and then by a person, on the host's network, with the engine's socket.
 FROM builder AS sidecars-packages
 RUN /wheels/in-image packages sidecars
