@@ -80,7 +80,7 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
 
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
-COPY .cache/debs/ /debs/
+COPY .cache/debs/logban/ /debs/
 RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
 RUN install --directory --mode=0750 /var/lib/logban
 VOLUME /var/lib/logban
@@ -91,5 +91,38 @@ ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wildduck-sidecars logban" \
       org.opencontainers.image.description="Reads containers' logs and has the kernel drop whoever probes their TLS" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+# Between each agent and the engine: HAProxy with what that agent may ask for. It is no agent, and takes no Python package.
+FROM runtime AS socket-proxy
+COPY .cache/debs/socket-proxy/ /debs/
+RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
+ENTRYPOINT ["haproxy", "-db"]
+COPY contrib/socket-proxy/ /etc/haproxy/
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars socket-proxy" \
+      org.opencontainers.image.description="Lets through to the Docker engine what one agent asks for, and nothing else" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+# The doctor: run now and then by a person, on the host's network, with the engine's socket.
+FROM builder AS sidecars-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/sidecars.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+FROM runtime AS sidecars
+USER 10001:10001
+ENTRYPOINT ["sidecars"]
+CMD ["doctor"]
+COPY --from=sidecars-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars sidecars" \
+      org.opencontainers.image.description="Looks at a deployment of the suite and says what is wrong and what mends it" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
