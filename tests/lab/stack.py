@@ -20,7 +20,6 @@ from lab import databases, freezing, npm, python_tools
 from lab.authority import Authority
 from lab.certsync import server
 from lab.network import NewNamespace
-from lab.wire import wait_for
 
 NAME = "mail.example.com"
 BUSYBOX = Path("/bin/busybox")
