@@ -19,7 +19,8 @@ import pytest
 
 from lab import consumers, traefik
 from lab.certsync import Clients, served_serial
-from lab.deployment import SIDECARS, Deployment
+from lab.compose import Compose
+from lab.deployment import AGENTS, SIDECARS, Deployment
 from lab.engine import PrivateEngine
 from lab.mailhost import EVIL, GOOD, HOST, connect, lacking
 from lab.network import Namespace, NewNamespace, knowing_no_name
@@ -164,6 +165,34 @@ def test_a_renewal_an_attack_and_a_hang_at_the_same_time_are_each_handled_and_di
     for name, sidecar in sidecars.items():
         document = sidecar.inspect()
         assert (document["RestartCount"], document["State"]["Health"]["Status"]) == (0, "healthy"), name
+
+
+def test_an_upgrade_loses_nothing_and_a_removal_leaves_what_is_documented(site: Site) -> None:
+    """After the test above: what was banned, healed and delivered there is still known."""
+    deployment, pair = site.deployment, site.deployment.folder / "config-generated/haraka/tls_cert.pem"
+    healed, delivered = history(site), pair.read_bytes()
+
+    deployment.up("--force-recreate", "--no-deps", *AGENTS)
+
+    for name in AGENTS:
+        deployment.container(name).wait_for(health="healthy", deadline=60.0)
+    assert history(site) == healed
+    wait_for(lambda: site.target("haraka").get("state") == "in_sync", "certsync looks again")
+    assert [one["source"] for one in deployment.ask("logban", "bans")] == [f"{EVIL[4]}/32"]
+    assert site.is_shut_out(EVIL[4])
+
+    deployment.compose.run("stop", "logban")
+    assert site.is_shut_out(EVIL[4])
+    deployment.compose.run("run", "--rm", "--no-deps", "--no-TTY", "logban", "uninstall")
+    assert not site.is_shut_out(EVIL[4])
+
+    stack = Compose(deployment.engine.url, deployment.folder, files=deployment.compose.files[:1])
+    stack.project = deployment.compose.project
+    stack.up("--remove-orphans")
+    services = stack.containers()
+    assert set(SIDECARS).isdisjoint(services) and "mongo" in services
+    assert "autoheal" not in services["mongo"]["Labels"]
+    assert pair.read_bytes() == delivered
 
 
 def serving(site: Site, other_than: int = 0) -> int:
