@@ -18,7 +18,11 @@ from sidecarkit.containers import Row, is_true
 T = TypeVar("T")
 
 PREFIX = "certsync."
-KNOWN = ("domains", "preset", "certificate", "key", "combined", "owner", "reload", "verify", "resolver")
+# The last one is for the socket proxy, which lets certsync touch no container without a label.
+KNOWN = (
+    *("domains", "preset", "certificate", "key", "combined", "owner", "reload", "verify", "resolver"),
+    "reload-allowed",
+)
 
 
 @dataclass(frozen=True, slots=True)
