@@ -112,6 +112,17 @@ def test_a_healthcheck_that_asks_for_more_than_its_own_process_is_found(name: st
     assert ids(one, agent("autoheal")) == (["healthcheck_of_others"] if wrong else [])
 
 
+def test_a_healthcheck_is_not_shown_since_a_password_may_be_in_it() -> None:
+    test = ["CMD-SHELL", "redis-cli -a c4nary ping"]
+
+    found = examine(
+        container("redis", labels={"autoheal": "true"}, config={"Healthcheck": {"Test": test}}), agent("autoheal")
+    )
+
+    assert [one.id for one in found] == ["healthcheck_of_others"]
+    assert "c4nary" not in repr([(one.evidence, one.remedy) for one in found])
+
+
 # certsync
 
 
