@@ -12,7 +12,7 @@ SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "compose.wildduck.yml").re
 
 def test_a_healthcheck_that_is_proposed_is_the_one_that_is_shipped() -> None:
     shipped = {
-        (kind := container(name).kind): SHIPPED[name]["healthcheck"]
+        container(name).kind: SHIPPED[name]["healthcheck"]
         for name in SHIPPED
         if "healthcheck" in SHIPPED[name] and container(name).kind
     }
