@@ -119,6 +119,11 @@ class Container:
         return max(holding, key=lambda one: len(one.destination.parts), default=None)
 
     @property
+    def volumes(self) -> frozenset[str]:
+        """The names of its volumes."""
+        return frozenset(one.volume for one in self.mounts if one.volume)
+
+    @property
     def holds_socket(self) -> bool:
         """Whether the engine's socket, or the folder that it lies in, is mounted in it."""
         return any(
