@@ -22,7 +22,7 @@ LABELLED = ("autoheal", "certsync", "logban")  # those that containers ask for b
 _SETTINGS = re.compile(
     r"DOCKER_HOST|DOCKER_SOCK|LOG_LEVEL|ACME_PATH|TRAEFIK_LOG_LEVEL|(AUTOHEAL|CERTSYNC|LOGBAN|STATS|CONFCHECK)_HTTP|"
     r"AUTOHEAL_(CONTAINER_LABEL|SCOPE|DRY_RUN|EXITED)|CERTSYNC_(CONFIG|LABELS)|"
-    r"LOGBAN_(CONFIG|BACKEND|DRY_RUN|SOURCE|HTTP)"
+    r"LOGBAN_(CONFIG|BACKEND|DRY_RUN|SOURCE|HTTP)|APPCONF_log_level"
 )
 _ARGUMENTS = re.compile(r"--(log\.level|configfile|certificatesresolvers\.[\w-]+\.acme\.storage)=\S+", re.IGNORECASE)
 _TITLE = "org.opencontainers.image.title"
