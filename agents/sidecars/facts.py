@@ -143,7 +143,7 @@ def container(listed: Mapping[str, Any], inspected: Mapping[str, Any] | None, ma
         listed_ports=tuple(_listed_ports(listed.get("Ports") or [])),
         details=_details(inspected, mask) if inspected else None,
         kind=_kind(line),
-        agent=_agent(line),
+        agent=_agent(line, inspected),
     )
 
 
@@ -195,7 +195,7 @@ def _bound_ports(document: Mapping[str, Any]) -> Iterable[Port]:
 
 def _kind(line: Row) -> str:
     image = line.image.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    if _agent(line):
+    if _image_of(line):
         return ""
     if image in {"autoheal", "docker-autoheal"}:
         return "other-healer"
@@ -206,8 +206,20 @@ def _kind(line: Row) -> str:
     return ""
 
 
-def _agent(line: Row) -> str:
-    """Name the agent that it is: by the title that our images carry, or by the name of the image."""
+def _agent(line: Row, inspected: Mapping[str, Any] | None) -> str:
+    """Name the agent that it is: it has the agent's image, and runs the agent, too."""
+    name = _image_of(line)
+    if not name or is_true(line.labels.get(ONE_OFF)):
+        return ""
+    if inspected is None:
+        return name
+    config = inspected.get("Config") or {}
+    words = " ".join([*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])])
+    return name if re.search(rf"(?:^|[\s/]){name}(?:\s|$)", words) else ""
+
+
+def _image_of(line: Row) -> str:
+    """Name the agent whose image it has, by the title that our images carry, or by the name of the image."""
     title = line.labels.get(_TITLE, "")
     if title.startswith("wildduck-sidecars "):
         word = title.partition(" ")[2]
