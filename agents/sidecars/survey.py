@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecarkit.engine import Engine
-from sidecarkit.errors import ContainerGone, EngineError, EngineUnavailable, SettingsError
+from sidecarkit.errors import ContainerGone, EngineError, SettingsError
 from sidecarkit.masking import Mask
 from sidecars import certificates, deployment, facts, files, levels, voices, wire
 from sidecars.deployment import Blind, Deployment, Firewall, Store
@@ -116,10 +116,8 @@ def _firewall(engine: Engine, logban: Container | None, blind: Tell) -> Firewall
     info: dict[str, Any] = {}
     try:
         info = engine.get_json("info", "/info")
-    except EngineUnavailable:
-        raise
     except EngineError as error:
-        blind(Blind("the engine's firewall", str(error)))
+        blind(Blind("the engine's own word on its firewall", str(error)))
     return voices.firewall(engine, logban, info, blind)
 
 
