@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS views (container_id TEXT PRIMARY KEY, document TEXT N
 """
 
 JSON_FIELDS = ("probes", "log_lines")
+TRUTHS = ("dry_run", "oom_killed")  # SQLite has numbers for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,10 @@ def _encoded(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decoded(row: sqlite3.Row) -> dict[str, Any]:
-    return {key: json.loads(row[key]) if key in JSON_FIELDS and row[key] else row[key] for key in row.keys()}  # noqa: SIM118
+    facts = dict(row)
+    facts.update({key: json.loads(facts[key]) for key in JSON_FIELDS if facts[key]})
+    facts.update({key: bool(facts[key]) for key in TRUTHS if facts[key] is not None})
+    return facts
 
 
 def read_records(database: sqlite3.Connection, *, container: str | None, limit: int) -> list[dict[str, Any]]:
