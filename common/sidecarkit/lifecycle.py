@@ -1,7 +1,9 @@
-"""How an agent is told to stop."""
+"""How an agent ends: told to, or by an error that nobody expected."""
 
 import os
 import signal
+import sys
+import threading
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
@@ -32,3 +34,18 @@ def stop_on_signals(inbox: Inbox) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+def end_with_threads() -> None:
+    """Let the process end with 1 when a thread ends by an error that nobody expected.
+
+    It would go on with half its work, deaf to events or without its notices, and look well. Docker starts it again.
+    """
+
+    def end(error: threading.ExceptHookArgs) -> None:
+        threading.__excepthook__(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # sys.exit() would end this thread, which is at its end already
+
+    threading.excepthook = end

@@ -1,4 +1,4 @@
-"""How an agent is told to stop: once in order, twice at once."""
+"""How an agent ends: told once in order, twice at once, and with a thread of its own that fell over."""
 
 import os
 import signal
@@ -49,3 +49,20 @@ def test_a_signal_is_a_message_and_the_second_one_ends_the_process(
     process.send_signal(number)
 
     assert process.wait(10.0) == 128 + number
+
+
+def test_a_thread_that_ends_by_an_unexpected_error_takes_the_process_along_and_says_why() -> None:
+    code = """
+import threading
+from sidecarkit.lifecycle import end_with_threads
+end_with_threads()
+print("half a line", end="")
+threading.Thread(target=lambda: {}["nothing"]).start()
+threading.Event().wait(30)
+"""
+    environ = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[1]), "PYTHONUNBUFFERED": ""}
+
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (1, "half a line")
+    assert "KeyError: 'nothing'" in done.stderr
