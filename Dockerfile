@@ -78,6 +78,28 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+# It asks nobody anything: the configuration folder, read-only, is all that it needs.
+FROM builder AS confcheck-packages
+RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/confcheck.txt \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+COPY .cache/own-wheel/ /own-wheel/
+RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
+ && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+
+FROM runtime AS confcheck
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/confcheck
+VOLUME /var/lib/confcheck
+USER 10001:10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["confcheck", "healthcheck"]
+ENTRYPOINT ["confcheck"]
+COPY --from=confcheck-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars confcheck" \
+      org.opencontainers.image.description="Finds what is left over, public, unequal or open in the stack's configuration files" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
 COPY .cache/debs/logban/ /debs/
