@@ -87,7 +87,8 @@ RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
  && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
 
 FROM runtime AS confcheck
-RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/confcheck
+# Root's group, too: where only root may read the configuration, it runs as root without a single capability.
+RUN install --directory --owner=sidecars --group=root --mode=0770 /var/lib/confcheck
 VOLUME /var/lib/confcheck
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["confcheck", "healthcheck"]
