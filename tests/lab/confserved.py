@@ -6,12 +6,12 @@ Their plugins for WildDuck are on no registry; stand-ins say what the server rea
 import contextlib
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from certsync.dhparams import FFDHE2048
 from lab import consumers, databases, npm
 from lab.agent import free_port
 from lab.authority import Issued
@@ -20,7 +20,8 @@ from lab.certsync import server
 ZONEMTA_STAND_IN = """
 module.exports.title = 'stand-in';
 module.exports.init = (app, done) => {
-    require('fs').writeFileSync(process.env.SEEN + '/' + require('path').basename(__dirname), JSON.stringify(app.config));
+    const file = process.env.SEEN + '/' + require('path').basename(__dirname);
+    require('fs').writeFileSync(file, JSON.stringify(app.config));
     done();
 };
 """
@@ -63,7 +64,7 @@ def place(root: Path, issued: Issued) -> Iterator[Place]:
     for key in root.rglob("*key.pem"):
         key.write_bytes(issued.key_pem())
         (key.parent / key.name.replace("key", "cert")).write_bytes(issued.chain_pem)
-    shutil.rmtree(root / "haraka" / "dhparams.pem", ignore_errors=True)
+    (root / "haraka/dhparams.pem").write_bytes(FFDHE2048)
     with databases.redis(folder) as redis, databases.mongo(folder) as mongo:
         for path in root.rglob("*"):
             if path.suffix in {".toml", ".yaml", ".inc", ".conf"}:
@@ -124,10 +125,6 @@ def haraka(at: Place) -> Iterator[int]:
         (home / "plugins" / f"{name}.js").write_text(HARAKA_STAND_IN % suffix)
     (home / "config").symlink_to(at.root / "haraka")
     (at.root / "haraka/smtp.ini").write_text(f"listen=127.0.0.1:{port}\nnodes=0\n")
-    shutil.copy(consumers.__file__, at.folder / "unused")
-    from certsync.dhparams import FFDHE2048  # noqa: PLC0415
-
-    (at.root / "haraka/dhparams.pem").write_bytes(FFDHE2048)
     command = ["node", str(package / "bin" / "haraka"), "-c", str(home)]
     with server(command, at.folder, port, {"SEEN": str(at.folder / "seen"), "NODE_ENV": "production"}):
         yield port
