@@ -74,6 +74,27 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+# It asks nobody anything: the configuration folder, read-only, is all that it needs.
+FROM builder AS confcheck-packages
+RUN /wheels/in-image packages confcheck
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
+FROM runtime AS confcheck
+# Root's group, too: where only root may read the configuration, it runs as root without a single capability.
+RUN install --directory --owner=sidecars --group=root --mode=0770 /var/lib/confcheck
+VOLUME /var/lib/confcheck
+USER 10001:10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["confcheck", "healthcheck"]
+ENTRYPOINT ["confcheck"]
+COPY --from=confcheck-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars confcheck" \
+      org.opencontainers.image.description="Finds what is left over, public, unequal or open in the stack's configuration files" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
 FROM builder AS stats-packages
 RUN /wheels/in-image packages stats
 COPY --from=own-wheel /own-wheel/ /own-wheel/

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecarkit import settings
-from sidecarkit.agent import CommonSettings
+from sidecarkit.agent import LogSettings, NoticeSettings
 from sidecarkit.settings import Address, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(CommonSettings):
+class Config(NoticeSettings, LogSettings):
     """All that confcheck can be told. Read once, at start."""
 
     root: Path = setting(

@@ -63,7 +63,7 @@ class Loop:
             self.metrics.errors.labels("look").inc()
             self.liveness.wrong("root", str(error))
             self.log.error("look_failed", reason=str(error))  # noqa: TRY400 - the reason is all there is to say
-            return False
+            return True  # it may be mounted, or made by a container that starts, any moment
         self.liveness.right("root")
         self.metrics.looked(seen, self.clock(), time.perf_counter() - started)
         return self._tell(seen)

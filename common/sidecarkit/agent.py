@@ -9,7 +9,8 @@ from sidecarkit.errors import SettingsError
 from sidecarkit.settings import setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots: classes that have them cannot be mixed.
+@dataclass(frozen=True, kw_only=True)
 class EngineSettings:
     """Where the engine is."""
 
@@ -32,8 +33,8 @@ class EngineSettings:
             raise SettingsError((f"{shown}: expected {error}",)) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BasicSettings(EngineSettings):
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
     """What every agent can be told."""
 
     log_level: str = setting(
@@ -49,9 +50,9 @@ class BasicSettings(EngineSettings):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommonSettings(BasicSettings):
-    """What every agent can be told that sends notices."""
+@dataclass(frozen=True, kw_only=True)
+class NoticeSettings:
+    """Where notices go."""
 
     notify_urls: tuple[str, ...] | None = setting(
         "NOTIFY_URLS",
@@ -75,3 +76,13 @@ class CommonSettings(BasicSettings):
         if self.webhook_url:
             found.append(notify.Webhook(self.webhook_url, self.webhook_json_key))
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicSettings(LogSettings, EngineSettings):
+    """What an agent can be told that asks the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonSettings(NoticeSettings, LogSettings, EngineSettings):
+    """What an agent can be told that asks the engine and sends notices."""

@@ -38,7 +38,7 @@ class Deployment:
         further: Mapping[str, Any] | None = None,
     ) -> None:
         self.engine, self.folder = engine, folder
-        for image in (*AGENTS, "socket_proxy"):
+        for image in (*AGENTS, "confcheck", "socket_proxy"):
             agent_image(engine, image)
         shutil.copytree(STACK, folder, symlinks=True, dirs_exist_ok=True)
         (folder / "further.yml").write_text(json.dumps(further or {}))

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 import autoheal.config
 import certsync.config
+import confcheck.config
 import logban.config
 from sidecarkit import settings
 
@@ -31,6 +32,7 @@ SETS = {
     "over a stack, with its labels, direct": (STACK, SIDECARS, WILDDUCK, DIRECT),
 }
 AGENTS = {"autoheal": autoheal.config.Config, "certsync": certsync.config.Config, "logban": logban.config.Config}
+TOLD = {**AGENTS, "confcheck": confcheck.config.Config}  # that one speaks with no engine, and has no proxy
 COMPOSE = Path(sys.executable).parent / "docker-compose"
 
 # Settings of an agent that .env does not hand on, and why.
@@ -42,6 +44,10 @@ NOT_HANDED_ON = {
     "AUTOHEAL_STATE": "a volume is there",
     "CERTSYNC_STATE": "a volume is there",
     "LOGBAN_STATE": "a volume is there",
+    "CONFCHECK_STATE": "a volume is there",
+    "CONFCHECK_ROOT": "the configuration is mounted in its place",
+    "CONFCHECK_RULES": "a file is mounted in its place",
+    "CONFCHECK_ALLOW": "a file is mounted in its place",
     "CERTSYNC_CONFIG": "a file is mounted in its place",
     "LOGBAN_CONFIG": "a file is mounted in its place",
     "POST_RESTART_SCRIPT": "a script has to be mounted with it",
@@ -111,7 +117,7 @@ def test_a_misspelt_key_pleases_neither_compose_nor_the_specification(file: Path
 
 
 def test_whoever_runs_a_sidecar_can_set_whatever_the_agent_can_be_told() -> None:
-    for agent, schema in AGENTS.items():
+    for agent, schema in TOLD.items():
         handed_on = model((SIDECARS,))["services"][agent]["environment"]
         names = {variable.name for _, variable in settings.variables(schema)}
 
