@@ -79,11 +79,9 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.revision=$REVISION
 
 FROM builder AS stats-packages
-RUN /opt/sidecars/bin/python -m pip install --require-hashes --requirement /requirements/stats.txt \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
-COPY .cache/own-wheel/ /own-wheel/
-RUN /opt/sidecars/bin/python -m pip install /own-wheel/*.whl \
- && /opt/sidecars/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecars/lib
+RUN /wheels/in-image packages stats
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
 
 FROM runtime AS stats
 RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/stats
