@@ -9,7 +9,8 @@ stand_in() {
     local name=$1 script=$2
     shift 2
     # Handed in as text: the engine may be on another machine and not see this folder.
-    docker run --name "$name" --label "$demo_label" --entrypoint python "$@" "$SIDECARS_IMAGE_CERTSYNC" \
+    # Without the healthcheck of the image, which asks for a certsync.
+    docker run --name "$name" --label "$demo_label" --no-healthcheck --entrypoint python "$@" "$SIDECARS_IMAGE_CERTSYNC" \
         -c "$(cat "scripts/demo.d/$script")" "${script_arguments[@]}"
 }
 
