@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -19,7 +20,6 @@ from lab import databases, freezing, npm, python_tools
 from lab.authority import Authority
 from lab.certsync import server
 from lab.network import NewNamespace
-from lab.wire import wait_for
 
 NAME = "mail.example.com"
 BUSYBOX = Path("/bin/busybox")
@@ -69,7 +69,7 @@ class Stack:
         self._running = contextlib.ExitStack()
         self._services: dict[str, Service] = {}
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
