@@ -140,8 +140,9 @@ def test_who_hangs_is_down_alone_and_comes_back(stack: Stack, stats: Stats, name
     with stack[NAMES[name]].frozen():
         for _ in range(3):  # and it stays so
             document = stats.wait_until(
-                lambda one, since=seen_at: one["generated_at"] > since
-                and {each: one["services"][each]["state"] for each in NAMES} == alone,
+                lambda one, since=seen_at: (
+                    one["generated_at"] > since and {each: one["services"][each]["state"] for each in NAMES} == alone
+                ),
                 f"{name} is down, and nobody else",
             )
             seen_at = document["generated_at"]
