@@ -164,9 +164,9 @@ class Engine:
         return document
 
     def stats(self, container: str) -> dict[str, Any]:
-        """Read what a container uses at this moment, in milliseconds: without one-shot the engine takes 2 s.
+        """Read what a container uses at this moment. Without one-shot the engine takes 2 s, with it some take 1 s.
 
-        It then knows no earlier moment, so shares of the processor are a matter of two such readings.
+        It knows no earlier moment then, so shares of the processor are a matter of two such readings.
         """
         query = {"stream": "false", "one-shot": "true"}
         document: dict[str, Any] = self.get_json("stats", f"/containers/{_segment(container)}/stats", query)
