@@ -23,9 +23,9 @@ ELSEWHERE = {"stats", "confcheck"}
 
 
 @cache
-def project(*profiles: str) -> dict[str, Any]:
+def project(*profiles: str, files: tuple[Path, ...] = FILES) -> dict[str, Any]:
     """Give what Compose makes of the files with these profiles."""
-    words = [word for file in FILES for word in ("--file", str(file))]
+    words = [word for file in files for word in ("--file", str(file))]
     words += [word for profile in profiles for word in ("--profile", profile)]
     environ = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "HOSTNAMES": "mail.example.com"}
     command = [Path(sys.executable).parent / "docker-compose", *words, "config", "--format", "json"]
@@ -63,6 +63,20 @@ def test_none_may_more_than_it_has_to(watcher: dict[str, Any]) -> None:
     assert not watcher.get("privileged")
     assert (watcher["user"] == "0:0") == (name in {"cadvisor", "cadvisor-proxy"})
     assert ("docker.sock" in json.dumps(watcher.get("volumes", []))) == name.endswith("-proxy")
+
+
+def test_every_file_of_ours_that_is_mounted_is_there() -> None:
+    known = project("monitoring", files=(ROOT / "compose.sidecars.yml",))["services"]
+    sources = {
+        Path(one["source"]) for name in WATCHERS for one in known[name].get("volumes", ()) if one["type"] == "bind"
+    }
+
+    ours = {source for source in sources if source.is_relative_to(ROOT)}
+
+    assert {source.relative_to(ROOT) for source in ours} == {
+        Path("monitoring"), Path("monitoring/grafana/provisioning"), Path("monitoring/grafana/dashboards"),
+    }  # fmt: skip
+    assert all(source.is_dir() for source in ours)
 
 
 def test_prometheus_reaches_all_that_it_scrapes() -> None:
