@@ -15,7 +15,7 @@ from logban.inbox import Inbox
 from logban.metrics import Standing
 from logban.policy import Protected
 from logban.store import BanRecord, Request
-from logban.tail import POLL_SECONDS, Batch, Follower
+from logban.tail import POLL_SECONDS, Batch, Channel
 from logban.tools import Tools
 from logban.world import Neighbourhood, Subject
 from sidecarkit.errors import SettingsError
@@ -62,7 +62,7 @@ class Loop:
 
     def _turn(self) -> Stop | None:
         for key, _ in self._tail.selector.select(self._patience()):
-            if isinstance(key.data, Follower):
+            if isinstance(key.data, Channel):
                 self._hear(self._tail.read(key.data))
                 continue
             for message in self._inbox.take():

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import shutil
 import smtplib
 import subprocess
@@ -98,21 +97,17 @@ def zonemta(folder: Path, first: Issued, *, plugin: bool) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def contained_zonemta(folder: Path, first: Issued, containers: Containers) -> Iterator[Contained]:
-    """Run a ZoneMTA without the plugin in a container on the engine's own network, where the caller has to be too.
-
-    The container borrows this machine's Node and its libraries, each at the place where it lies here.
-    """
-    node, package = Path(shutil.which("node") or "node").resolve(), install_zonemta()
-    listed = subprocess.run(["ldd", str(node)], capture_output=True, text=True, check=True).stdout
-    borrowed = [str(node), *re.findall(r"(/\S+) \(0x", listed), str(package.parents[1])]
+    """Run a ZoneMTA without the plugin in a container on the engine's own network, where the caller has to be too."""
+    package = install_zonemta()
+    node, lent = npm.lent_node(package)
     with _configured_zonemta(folder, first, plugin=False) as port:
         container = containers.run(
             "zonemta",
-            command=(str(node), str(package / "app.js")),
+            command=(node, str(package / "app.js")),
             env={"NODE_CONFIG_PATH": str(folder / "zonemta.json")},
             network_mode="host",
+            binds=(f"{folder}:{folder}", *lent),
             config={"WorkingDir": str(folder)},
-            host={"Binds": [f"{folder}:{folder}", *(f"{path}:{path}:ro" for path in borrowed)]},
         )
         wait_for(lambda: _is_ready(port), "a receiver takes connections", deadline=60.0)
         reload = f"{{restart: {container.name}}}"

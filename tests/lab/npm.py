@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,3 +46,14 @@ def _install(recipe: Path, folder: Path) -> None:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} in {staged} failed:\n{done.stderr[-2000:]}")
     staged.rename(folder)
+
+
+def lent_node(package: Path) -> tuple[str, list[str]]:
+    """Give the path of this machine's Node, and what a container has to mount to run *package* with it.
+
+    All of it, the libraries too, stands in the container where it lies here.
+    """
+    node = Path(shutil.which("node") or "node").resolve()
+    listed = subprocess.run(["ldd", str(node)], capture_output=True, text=True, check=True).stdout
+    lent = [str(node), *re.findall(r"(/\S+) \(0x", listed), str(package.parents[1])]
+    return str(node), [f"{path}:{path}:ro" for path in lent]

@@ -19,7 +19,7 @@ WATCHERS = {
     "redis-exporter",
 }  # fmt: skip
 # What has no service of its own name beside these files yet is asked for all the same.
-ELSEWHERE = {"stats", "confcheck"}
+ELSEWHERE = {"confcheck"}
 
 
 @cache
