@@ -29,29 +29,27 @@ class Gate(Generic[Item]):
         self._found_with = {
             found: tuple(item for own, item in ordered if any(text in found for text in own)) for found in texts
         }
-        self._overlaps = {
+        overlaps = {
             found: tuple((cut, text) for text in texts for cut in range(1, len(found)) if text.startswith(found[cut:]))
             for found in texts
         }
+        self._overlaps = {found: cuts for found, cuts in overlaps.items() if cuts}
         self._automaton = Expression("|".join(map(_quote, texts)), GATE_BYTES) if texts else None
 
     def lines(self, data: bytes, position: int = 0) -> Iterator[tuple[int, int, Sequence[Item]]]:
         """Start, end (of its LF) and items of each line of *data* from *position* on that holds a plain text."""
         if self._automaton is None:
             return
-        find, found_with, overlaps = self._automaton.find, self._found_with, self._overlaps
+        find, found_with, overlapping = self._automaton.find, self._found_with, self._overlaps
         start, end, size = position, -1, len(data)
         items: Sequence[Item] = ()
         ((begin, stop),) = find(data, position, size)
         while begin >= 0:
             text = data[begin:stop]
             found: Sequence[Item] = found_with[text]
-            if overlaps[text]:
+            if text in overlapping:
                 found = self._with_overlapping(found, data, begin, text)
-            if begin < end:
-                if found is not items:
-                    items = self._both(items, found)
-            else:
+            if begin >= end:
                 if end >= 0:
                     yield start, end, items
                 start = data.rfind(b"\n", position, begin) + 1 or position
@@ -59,6 +57,8 @@ class Gate(Generic[Item]):
                 if end < 0:
                     end = size
                 items = found
+            elif found is not items:
+                items = self._both(items, found)
             ((begin, stop),) = find(data, stop, size)
         if end >= 0:
             yield start, end, items
