@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sidecarkit import logs, settings
-from sidecarkit.agent import CommonSettings
+from sidecarkit.agent import BasicSettings
 from sidecarkit.errors import SettingsError, SidecarError
 from sidecarkit.liveness import run_healthcheck
 from sidecarkit.metrics import package_version
 
-C = TypeVar("C", bound=CommonSettings)
+C = TypeVar("C", bound=BasicSettings)
 
 DONE, PROBLEM, MISUSED = 0, 1, 2
 

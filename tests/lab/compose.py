@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,14 +13,29 @@ PROGRAM = Path(sys.executable).parent / "docker-compose"  # PyPI's docker-compos
 
 
 class Compose:
-    """One project with a unique name in *folder*, from the text of a compose file; taken down on exit."""
+    """One project with a unique name in *folder*, from the text of a compose file or from *files*; taken down on exit.
 
-    def __init__(self, url: str, folder: Path, text: str, *, name: str = "lab") -> None:
+    *variables* are what its files may ask for, beside what a .env beside the first of them says.
+    """
+
+    def __init__(  # noqa: PLR0913 - a project, read by its keywords
+        self,
+        url: str,
+        folder: Path,
+        text: str | None = None,
+        *,
+        name: str = "lab",
+        files: Sequence[Path] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.project = f"{name}-{secrets.token_hex(4)}"
         self.folder = folder
         self.file = folder / "compose.yml"
+        self.files = [*files] or [self.file]
         self._url = url
-        self.write(text)
+        self._variables = dict(variables or {})
+        if text is not None:
+            self.write(text)
 
     def __enter__(self) -> Self:
         return self
@@ -41,16 +57,9 @@ class Compose:
     def run(self, *words: str, check: bool = True, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
         """Run a command of Compose on the project."""
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), "DOCKER_HOST": self._url}
-        command = [
-            str(PROGRAM),
-            "--project-name",
-            self.project,
-            "--file",
-            str(self.file),
-            "--progress",
-            "quiet",
-            *words,
-        ]
+        environment |= self._variables
+        files = [word for file in self.files for word in ("--file", str(file))]
+        command = [str(PROGRAM), "--project-name", self.project, *files, "--progress", "quiet", *words]
         done = subprocess.run(
             command, cwd=self.folder, env=environment, text=True, capture_output=True, timeout=timeout, check=False
         )

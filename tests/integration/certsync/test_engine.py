@@ -17,7 +17,9 @@ NAME = "mail.example.com"
 RESTART = r"^/containers/[^/]+/restart$"
 # What the socket proxy that is shipped lets through.
 PROXY = (Path(__file__).parents[3] / "contrib" / "socket-proxy" / "certsync.cfg").read_text()
-READS, ACTS = (re.compile(re.findall(rf"acl {name} path_reg (.*)", PROXY)[0]) for name in ("reads", "acts"))
+READS, ACTS = (
+    re.compile("|".join(re.findall(rf"acl (?:{names}) path_reg (.*)", PROXY))) for names in ("reads", "restarts|kills")
+)
 
 pytestmark = pytest.mark.engine
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from certsync import mounts, store
+from certsync import store
 from certsync.refusal import Reason, RefusalError
 from certsync.store import Owner, Placement, Store
+from sidecarkit import mountpoints
 
 OLD, NEW = b"old", b"new content"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -20,7 +21,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.fixture
 def shelf(tmp_path: Path) -> Store:
     (tmp_path / "journals").mkdir()
-    return Store(tmp_path / "journals", mounts.own_mount_points)
+    return Store(tmp_path / "journals", mountpoints.own_mount_points)
 
 
 @pytest.fixture
