@@ -155,7 +155,8 @@ def why(config: Config, chosen: argparse.Namespace) -> int:
     for jail, (marks, _, _) in case["counts"].items():
         if marks:
             out(f"{jail}: {len(marks)} offences count at present\n")
-    out("\noffences, the newest first\n")
+    if case["offences"]:
+        out("\noffences, the newest first\n")
     for each in case["offences"]:
         ignored = f" (ignored: {each['ignored']})" if each["ignored"] else ""
         said = f"{each['kind']} in {each['container']} by filter {each['filter']}: {each['reason']}{ignored}"
