@@ -72,8 +72,8 @@ class Pause:
 class Ledger(state.Memory):
     """The database, as sentences. One writer: the loop's thread."""
 
-    def __init__(self, folder: Path, log: logs.Log) -> None:
-        super().__init__(folder / FILE, SCHEMA, log)
+    def __init__(self, folder: Path, log: logs.Log, *, beside: bool = False) -> None:
+        super().__init__(folder / FILE, SCHEMA, log, beside=beside)
 
     # Records
 

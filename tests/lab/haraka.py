@@ -34,7 +34,8 @@ def contained(containers: Containers, version: str, port: int, labels: Mapping[s
         command=(node, str(package / "bin" / "haraka"), "-c", "/lab/haraka"),
         network_mode="bridge",
         binds=lent,
-        host={"PortBindings": {"25/tcp": [{"HostPort": str(port)}]}},
+        # Names are asked for at each connection; that nobody answers is to be known at once.
+        host={"PortBindings": {"25/tcp": [{"HostPort": str(port)}]}, "Dns": ["127.0.0.1"]},
         config={"ExposedPorts": {"25/tcp": {}}},
     )
     config, issued = container.folder / "haraka" / "config", Authority().issue(NAME)

@@ -15,7 +15,7 @@ from logban import rulebook
 from logban.court import MOST_NOTES, Court
 from logban.firewall import Fence
 from logban.guard import MANUAL, Guard
-from logban.ledger import Ledger
+from logban.ledger import MOST_SOURCES, Ledger
 from logban.metrics import Metrics
 from logban.policy import Protected
 from logban.store import Store
@@ -248,6 +248,16 @@ def test_a_flood_leaves_out_evidence_but_no_ban(bench: Bench) -> None:
     bench.commit()
     assert bench.store._database.execute("SELECT count(*) FROM offences").fetchone()[0] == MOST_NOTES
     assert bench.store._database.execute("SELECT count(*) FROM bans WHERE evidence IS NOT NULL").fetchone()[0] == 60
+
+
+def test_any_number_of_sources_does_not_grow_the_database(bench: Bench) -> None:
+    for part in range(20):
+        for number in range(part * 2_000, part * 2_000 + 2_000):
+            bench.probe(1, ip=f"2001:db8:{number:x}::1", first=number)
+        bench.commit()
+
+    stored = bench.store.histories()
+    assert len(stored) == len(bench.court.ledger.histories) <= MOST_SOURCES
 
 
 def test_a_pardoned_address_begins_anew(bench: Bench) -> None:

@@ -176,7 +176,7 @@ def test_a_tail_that_does_not_reach_back_is_asked_for_longer_until_everything_is
 @pytest.mark.parametrize(
     ("per_second", "seconds_ago", "asked"),
     [
-        (4_000, 5, 30_250),  # 0.25 s were read, 4.75 s are lacking: half as many lines again as those would be
+        (4_000, 5, 24_750),  # 0.25 s were read, 4.75 s are lacking: a quarter more lines than those would be
         (400, 5, 4_000),  # four times as much, although less would do
         (4_000, 600, None),  # so many that all of them can as well be asked for
     ],

@@ -31,7 +31,11 @@ def _run(config: Config, _: argparse.Namespace) -> int:
 
 
 def _fail(config: Config, chosen: argparse.Namespace) -> int:
-    raise {"engine": EngineUnavailable("ping: no such file"), "setting": SettingsError(("one", "two"))}[chosen.how]
+    raise {
+        "engine": EngineUnavailable("ping: no such file"),
+        "setting": SettingsError(("one", "two")),
+        "by_hand": KeyboardInterrupt(),
+    }[chosen.how]
 
 
 def _how(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +66,11 @@ def _restored_logging() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+def test_a_command_that_is_stopped_by_hand_ends_without_a_complaint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(DEMO, ["fail", "by_hand"], {}) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_without_a_word_the_agent_runs(capsys: pytest.CaptureFixture[str]) -> None:
