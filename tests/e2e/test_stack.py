@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab import consumers, traefik
+from lab import consumers, npm, traefik
 from lab.certsync import Clients, served_serial
 from lab.compose import Compose
 from lab.deployment import AGENTS, SIDECARS, Deployment
@@ -91,8 +91,8 @@ def real_services(folder: Path) -> dict[str, Any]:
     for name, program in real.items():
         (programs / name).symlink_to(program)
     bound = f"{programs}:/usr/local/bin:ro"
-    haraka = [*consumers.borrowed(real["node"]), str(package.parents[1])]
-    redis = {path for name in ("redis-server", "redis-cli") for path in consumers.borrowed(real[name])}
+    haraka = [*npm.borrowed(real["node"]), str(package.parents[1])]
+    redis = {path for name in ("redis-server", "redis-cli") for path in npm.borrowed(real[name])}
     return {
         "haraka": {
             "command": ["node", str(package / "bin/haraka"), "-c", "/app"],

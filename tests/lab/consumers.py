@@ -104,12 +104,6 @@ def zonemta(folder: Path, first: Issued, *, plugin: bool) -> Iterator[Server]:
             yield Server("zonemta", port, folder / "keys", folder / "acme.json", "none", process)
 
 
-def borrowed(program: str) -> list[str]:
-    """Name the files of this machine that make *program* run in a container: itself and its libraries."""
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [program, *re.findall(r"(/\S+) \(0x", listed)]
-
-
 @contextlib.contextmanager
 def contained_zonemta(folder: Path, first: Issued, containers: Containers) -> Iterator[Contained]:
     """Run a ZoneMTA without the plugin in a container on the engine's own network, where the caller has to be too."""

@@ -48,12 +48,17 @@ def _install(recipe: Path, folder: Path) -> None:
     staged.rename(folder)
 
 
+def borrowed(program: str) -> list[str]:
+    """Name the files of this machine that make *program* run in a container: itself and its libraries."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return [program, *re.findall(r"(/\S+) \(0x", listed)]
+
+
 def lent_node(package: Path) -> tuple[str, list[str]]:
     """Give the path of this machine's Node, and what a container has to mount to run *package* with it.
 
     All of it, the libraries too, stands in the container where it lies here.
     """
     node = Path(shutil.which("node") or "node").resolve()
-    listed = subprocess.run(["ldd", str(node)], capture_output=True, text=True, check=True).stdout
-    lent = [str(node), *re.findall(r"(/\S+) \(0x", listed), str(package.parents[1])]
+    lent = [*borrowed(str(node)), str(package.parents[1])]
     return str(node), [f"{path}:{path}:ro" for path in lent]
