@@ -1,7 +1,8 @@
 # One target per agent, and one for the socket proxy: docker build --target autoheal --build-arg BASE_IMAGE=...
 #
-# The build needs no network and no certificates: the wheels lie in .cache/wheels, our own in .cache/own-wheel, put there
-# by scripts/images, which also knows the base image. Nothing here is particular to BuildKit, so the engine's own builder can do it as well.
+# After scripts/images the build needs no network: wheels and Debian's packages lie in .cache. Without it, as by a bare
+# `docker build`, the same locked versions are downloaded (scripts/in-image). Nothing here is particular to BuildKit, so the
+# engine's own builder can do it as well.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
@@ -9,23 +10,19 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS builder
 # The name by which `make clean` finds what a build leaves behind.
 LABEL wildduck-sidecars.build=packages
-COPY scripts/packages-into-image /usr/local/bin/
 COPY requirements/ /requirements/
-COPY .cache/wheels/ /wheels/
-RUN python3 -m venv --without-pip /opt/sidecars && python3 -m zipfile --extract /wheels/pip-*.whl /pip
-ENV PYTHONPATH=/pip PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 \
-    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY scripts/in-image .cache/wheels/*.whl /wheels/
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-# What changes with every edit comes last.
-FROM builder AS autoheal-packages
-RUN packages-into-image --require-hashes --requirement /requirements/autoheal.txt
-COPY .cache/own-wheel/ /own-wheel/
-RUN packages-into-image /own-wheel/*.whl
+# Our own wheel: the same bytes from the same source, so that what stands on it is built anew only after an edit.
+FROM builder AS own-wheel
+RUN /wheels/in-image packages build
+COPY pyproject.toml README.md LICENSE /source/
+COPY agents/ /source/agents/
+COPY common/ /source/common/
+RUN /wheels/in-image own-wheel
 
-FROM builder AS logban-packages
-RUN packages-into-image --require-hashes --requirement /requirements/logban.txt
-COPY .cache/own-wheel/ /own-wheel/
-RUN packages-into-image /own-wheel/*.whl
+# In each agent's stages, what changes with every edit comes last.
 
 # What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
 # bytecode of its standard library, Debian's python3 the other way round.
@@ -37,6 +34,11 @@ compileall.compile_dir(sysconfig.get_path("stdlib"), quiet=2, rx=re.compile("/(t
  && useradd --uid 10001 --gid sidecars --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sidecars
 ENV PATH=/opt/sidecars/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 LABEL wildduck-sidecars.build=agent org.opencontainers.image.licenses=MIT
+
+FROM builder AS autoheal-packages
+RUN /wheels/in-image packages autoheal
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
 
 FROM runtime AS autoheal
 # Before VOLUME, so that a new volume belongs to the user.
@@ -54,9 +56,9 @@ LABEL org.opencontainers.image.title="wildduck-sidecars autoheal" \
       org.opencontainers.image.revision=$REVISION
 
 FROM builder AS certsync-packages
-RUN packages-into-image --require-hashes --requirement /requirements/certsync.txt
-COPY .cache/own-wheel/ /own-wheel/
-RUN packages-into-image /own-wheel/*.whl
+RUN /wheels/in-image packages certsync
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
 
 FROM runtime AS certsync
 RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/certsync
@@ -72,10 +74,53 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+FROM builder AS stats-packages
+RUN /wheels/in-image packages stats
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
+FROM runtime AS stats
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/stats
+VOLUME /var/lib/stats
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["stats", "healthcheck"]
+ENTRYPOINT ["stats"]
+COPY --from=stats-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars stats" \
+      org.opencontainers.image.description="One page that says whether mail flows, what was healed, what expires and who is banned" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+# The doctor: run now and then by a person, on the host's network, with the engine's socket.
+FROM builder AS sidecars-packages
+RUN /wheels/in-image packages sidecars
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
+FROM runtime AS sidecars
+USER 10001:10001
+ENTRYPOINT ["sidecars"]
+CMD ["doctor"]
+COPY --from=sidecars-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars sidecars" \
+      org.opencontainers.image.description="Looks at a deployment of the suite and says what is wrong and what mends it" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+FROM builder AS logban-packages
+RUN /wheels/in-image packages logban
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
-COPY .cache/debs/logban/ /debs/
-RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
+COPY scripts/in-image .cache/debs/logban/*.deb /debs/
+RUN /debs/in-image debs nftables iptables ipset
 RUN install --directory --mode=0750 /var/lib/logban
 VOLUME /var/lib/logban
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["logban", "healthcheck"]
@@ -90,8 +135,8 @@ LABEL org.opencontainers.image.title="wildduck-sidecars logban" \
 
 # Between each agent and the engine: HAProxy with what that agent may ask for. It is no agent, and takes no Python package.
 FROM runtime AS socket-proxy
-COPY .cache/debs/socket-proxy/ /debs/
-RUN DEBIAN_FRONTEND=noninteractive dpkg --install /debs/*.deb >/dev/null && rm -rf /debs
+COPY scripts/in-image .cache/debs/socket-proxy/*.deb /debs/
+RUN /debs/in-image debs haproxy
 ENTRYPOINT ["haproxy", "-db"]
 COPY contrib/socket-proxy/ /etc/haproxy/
 ARG VERSION=0

@@ -56,6 +56,7 @@ def recorder(engine: GivenEngine) -> Iterator[Recorder]:
     """Put a recorder before the session's engine."""
     with Recorder(engine.url) as before:
         yield before
+        print("What was asked of the engine to do:", *before.requests("POST"), sep="\n")  # noqa: T201 - as below
 
 
 @pytest.fixture
@@ -70,6 +71,7 @@ def agent(tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
     yield make
     for process in made:
         process.close()
+        print(process.report())  # noqa: T201 - pytest shows it where the test failed
 
 
 def _not_run(reason: str) -> NoReturn:

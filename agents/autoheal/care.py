@@ -30,6 +30,8 @@ class Care:
         self.recall()
         # When our last action on each container ended; infinity while it is in flight, or its answer is not known.
         self._acted_until = tools.ledger.acted_until()
+        # When the life began that our last action gave, by the engine's clock; missing where we did not see it begin.
+        self._life_given: dict[str, float] = {}
         self.action_seconds = tools.ledger.stop_seconds()
 
     def recall(self) -> None:
@@ -65,6 +67,7 @@ class Care:
             record, known.id, reason, attempt, action, sick_at, now, container, stop_seconds, last_output
         )
         self._acted_until[known.id] = math.inf
+        self._life_given.pop(known.id, None)
         order = Order(record, known.id, action, wishes.stop_seconds, container.stop_seconds)
         self._tools.hands.act(order)
         if config.evidence_lines:
@@ -147,8 +150,9 @@ class Care:
         treatment = self.treatments.get(container)
         if treatment is not None and at >= treatment.called_at and not treatment.started:
             treatment.started = True
+            self._life_given[container] = at
             return True
-        return at <= self._acted_until.get(container, 0.0) + CLOCKS_DIFFER_SECONDS
+        return at <= self._life_given.get(container, self._acted_until.get(container, 0.0) + CLOCKS_DIFFER_SECONDS)
 
     def heard(self, container: str, outcome: str, at: float) -> bool:
         """Judge by an event; returns False when it belongs to the old life: probes run during a stop, too."""
@@ -171,6 +175,7 @@ class Care:
             return treatment.uncertain and overdue and self._not_restarted(treatment, condition, now)
         if treatment.uncertain:
             treatment.uncertain, treatment.started, overdue = False, True, False
+            self._life_given[treatment.id] = condition.started_at
             treatment.deadline = now + verdict_seconds(treatment.container)
         outcome = verdict(condition, overdue=overdue) if treatment.acted else None
         if outcome is None:
@@ -258,9 +263,12 @@ class Care:
         """Say whether the container's present life was begun neither by us nor by its restart policy."""
         container, condition = examination.container.id, examination.condition
         past = self.past(container)
-        since = max(self._acted_until.get(container, 0.0) + CLOCKS_DIFFER_SECONDS, past.cleared_at)
         restorable = bool(past.attempts) or past.given_up_at is not None
-        return restorable and condition.started_at > since and condition.restart_count == 0
+        if not restorable or condition.restart_count > 0 or condition.started_at <= past.cleared_at:
+            return False
+        acted_until, given = self._acted_until.get(container, 0.0), self._life_given.get(container, math.inf)
+        given_life_ended = math.isfinite(acted_until) and condition.started_at > condition.finished_at > given
+        return given_life_ended or condition.started_at > acted_until + CLOCKS_DIFFER_SECONDS
 
     def _stand(self, known: Known, past: Past) -> None:
         self.pasts[known.id] = past
@@ -312,6 +320,7 @@ class Care:
         """Close a heal that did not happen: it costs no budget, and there is nothing to wait for."""
         del self.treatments[treatment.id]
         self._acted_until.pop(treatment.id, None)
+        self._life_given.pop(treatment.id, None)
         detail = "autoheal ended before the engine was asked"
         self.amend(treatment.record, outcome=policy.REFUSED, outcome_at=now, called_at=None, detail=detail)
         past = self.past(treatment.id)

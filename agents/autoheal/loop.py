@@ -200,10 +200,9 @@ class Loop:
         metrics = self._tools.metrics
         metrics.watch(views.healths(self._world))
         metrics.storm_hold.set(self.ward.storm.held)
-        for known in watched:
-            name, shown = known.subject.service or known.name, views_now[known.id]
-            metrics.given_up.labels(name).set(shown["given_up"])
-            metrics.backoff.labels(name).set(max(0.0, (shown["backoff_until"] or now) - now))
+        for name, (given_up, backoff_until) in views.standings(watched, views_now).items():
+            metrics.given_up.labels(name).set(given_up)
+            metrics.backoff.labels(name).set(max(0.0, backoff_until - now))
 
     def _complain(self, watched: list[Any]) -> None:
         for known in watched:

@@ -1,5 +1,6 @@
 """What `autoheal status` says of each watched container."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autoheal.ward import Ward
@@ -58,6 +59,17 @@ def _standing(ward: Ward, known: Known) -> tuple[str, list[str]]:
     if not known.running:
         return known.state, []
     return ("ok" if known.health in {"healthy", None} else str(known.health)), []
+
+
+def standings(watched: Iterable[Known], shown: Mapping[str, dict[str, Any]]) -> dict[str, tuple[bool, float]]:
+    """Give each service, under its metric label: whether a replica was given up, and until when one has to wait."""
+    found: dict[str, tuple[bool, float]] = {}
+    for known in watched:
+        view = shown[known.id]
+        name = known.subject.service or known.name
+        given_up, backoff_until = found.get(name, (False, 0.0))
+        found[name] = (given_up or view["given_up"], max(backoff_until, view["backoff_until"] or 0.0))
+    return found
 
 
 def healths(world: World) -> dict[str, str]:

@@ -219,7 +219,7 @@ class World:
         if action == "start":
             before = known.started_at > 0 or known.died_at > 0
             known.state, known.stop_asked = "running", False
-            if event.seconds <= known.started_at + MISSED_START_SECONDS:
+            if event.seconds <= known.started_at + MISSED_START_SECONDS and known.died_at <= known.started_at:
                 return []  # an inspection was quicker to tell of this life
             known.started_at = event.seconds
             known.health = "starting" if known.health or (known.anatomy and known.anatomy.healthcheck) else None
@@ -288,7 +288,8 @@ class World:
         if known.anatomy is None or known.anatomy.donors != container.donors:
             self._graph = None
         known.anatomy = container
-        missed = bool(known.started_at) and condition.started_at > known.started_at + MISSED_START_SECONDS
+        another = condition.started_at > condition.finished_at > known.started_at
+        missed = bool(known.started_at) and (another or condition.started_at > known.started_at + MISSED_START_SECONDS)
         if known.heard_at < examination.at:
             known.state, known.health = condition.state, condition.health
             known.exit_code = condition.exit_code

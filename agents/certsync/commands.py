@@ -19,7 +19,6 @@ from certsync.delivery import Delivery, Reading, State
 from certsync.discovery import Listed
 from certsync.ledger import SCHEMA, Attic, Ledger
 from certsync.loop import Asking
-from certsync.mounts import own_mount_points
 from certsync.refusal import RefusalError
 from certsync.requests import Requests
 from certsync.store import Store
@@ -27,6 +26,7 @@ from sidecarkit import state
 from sidecarkit.command import DONE, PROBLEM, print_json, print_table
 from sidecarkit.engine import Engine
 from sidecarkit.errors import SettingsError, StateBusy
+from sidecarkit.mountpoints import own_mount_points
 
 SYNC_PATIENCE_SECONDS = 180.0
 

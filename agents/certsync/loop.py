@@ -160,6 +160,9 @@ class Loop:
             one = self.tracked[name] = Tracked(asked.target)
             self.metrics.introduce(asked.target)
             store.sweep(output.path for output in asked.target.outputs)
+        elif one.target.wanted != asked.target.wanted:
+            self.metrics.forget(one.target)  # its series are named after the first domain
+            self.metrics.introduce(asked.target)
         one.target, one.undeliverable = asked.target, asked.refusal
 
     def settled(self) -> bool:
@@ -324,7 +327,8 @@ class Loop:
         static = {one.name for one in self.static}
         names = {one.target.name for one in asked}
         for gone in set(self.tracked) - names - static:
-            del self.tracked[gone]
+            self.metrics.forget(self.tracked.pop(gone).target)
+            self.liveness.right(f"target:{gone}")
         before = {name: (one.target, one.undeliverable) for name, one in self.tracked.items()}
         for one in asked:
             if one.target.name in static:

@@ -52,10 +52,25 @@ class Metrics(AgentMetrics):
             self.syncs.labels(result)
 
     def introduce(self, target: Target) -> None:
-        """Make a target's counters at 0, so that their first increase shows."""
+        """Make a target's series at 0: a counter's first increase shows, and what never gets there is not in sync."""
         for result in ("ok", "failed"):
             self.reloads.labels(target.name, result)
         self.key_changes.labels(target.name)
+        self.target_in_sync.labels(_domain(target), target.name)
+
+    def forget(self, target: Target) -> None:
+        """End the series of a target that nobody asks for any more: its last figures would stand for ever."""
+        for series in (self.target_in_sync, self.served_in_sync, self.reloads, self.refusals, self.key_changes):
+            series.remove_by_labels({"target": target.name})
+        self._reasons.pop(target.name, None)
+        for key, of_targets in list(self._ends.items()):
+            if of_targets.pop(target.name, None) is None:
+                continue
+            if of_targets:
+                self.not_after.labels(*key).set(min(of_targets.values()))
+            else:
+                del self._ends[key]
+                self.not_after.remove(*key)
 
     def looked(self, target: Target, verdict: Verdict) -> None:
         """Count a look at a target's files."""

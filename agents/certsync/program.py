@@ -9,11 +9,11 @@ from certsync.config import Config
 from certsync.discovery import Discovery
 from certsync.inotify import Watcher
 from certsync.loop import Asking, Changed, Loop
-from certsync.mounts import own_mount_points
 from certsync.requests import Requests
 from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.http import HttpServer
 from sidecarkit.lifecycle import stop_on_signals
+from sidecarkit.mountpoints import own_mount_points
 
 
 def run(config: Config, _: argparse.Namespace) -> int:

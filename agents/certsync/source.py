@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from certsync import acme, certificate, files
+from certsync import acme, certificate
 from certsync.refusal import Reason, RefusalError
+from sidecarkit import files
 
 
 @dataclass(frozen=True, slots=True)

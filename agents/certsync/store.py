@@ -1,307 +1,37 @@
-"""Writes the files of a target: all of them or none, with their owner and mode from the first byte.
+"""The kit's store of files, whose refusals are told in certsync's words."""
 
-Each file is staged beside its place, read back, and only then are all renamed. What was there before stays linked under
-a second name until the last rename, so a failure in between is undone. A journal, written before the first rename, lets
-the next start finish what a kill interrupted: everything it lists was complete on disk before it was written.
-"""
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-import contextlib
-import errno
-import json
-import os
-import secrets
-import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NoReturn
+from certsync.refusal import Reason, Refusal, RefusalError
+from sidecarkit import store
+from sidecarkit.store import Cause, NotStored, Owner, Placement, content_of, stands_as, sweep, write_own
 
-from certsync import files, mounts
-from certsync.refusal import Reason, RefusalError
+__all__ = ["Owner", "Placement", "Store", "content_of", "stands_as", "sweep", "write_own"]
 
-_MARK = ".certsync-"
 _REASONS = {
-    errno.ENOENT: Reason.TARGET_MISSING,
-    errno.ENOTDIR: Reason.TARGET_MISSING,
-    errno.EROFS: Reason.TARGET_READ_ONLY,
-    errno.EACCES: Reason.TARGET_READ_ONLY,
-    errno.EPERM: Reason.TARGET_READ_ONLY,
-    errno.ENOSPC: Reason.NO_SPACE,
-    errno.EDQUOT: Reason.NO_SPACE,
+    Cause.MISSING: Reason.TARGET_MISSING,
+    Cause.READ_ONLY: Reason.TARGET_READ_ONLY,
+    Cause.NO_SPACE: Reason.NO_SPACE,
+    Cause.NOT_REPLACEABLE: Reason.TARGET_NOT_REPLACEABLE,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """Numbers, because names mean something else in the container that reads the file."""
-
-    uid: int
-    gid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """One file as it should be."""
-
-    path: str
-    content: bytes = field(repr=False)
-    mode: int
-    owner: Owner | None = None  # None: as the file it replaces, else as its directory
-    root: str | None = None  # links may not lead out of it; None: out of the mount that the path lies on
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """A staged file, its place, and a second name of what stood there (None: nothing did)."""
-
-    directory: str
-    final: str
-    staged: str
-    backup: str | None
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.directory, name)  # noqa: PTH118 - paths are strings in the journal and for os
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """Delivers files. *journals* is a directory of certsync's own."""
-
-    journals: Path
-    mount_points: Callable[[], frozenset[str]] = mounts.own_mount_points
+class Store(store.Store):
+    """Delivers files; see `sidecarkit.store`."""
 
     def deliver(self, target: str, placements: Iterable[Placement]) -> None:
         """Put all *placements* in their places, or raise `RefusalError` with everything as it was."""
-        points = self.mount_points()
-        moves: list[_Move] = []
         try:
-            for placement in placements:
-                with _told(placement.path):
-                    moves.append(_stage(placement, points))
-            self._commit(target, moves)
-        finally:
-            _clean(moves)
+            store.Store.deliver(self, target, placements)  # not super(): with slots, the class is made anew
+        except NotStored as error:
+            raise RefusalError(_REASONS[error.cause], str(error)) from None
 
-    def recover(self) -> list[str]:
-        """Finish what a kill interrupted and name the targets it was done for. Call once, before the first delivery."""
-        repaired = []
-        for journal in sorted(self.journals.glob("*.json")):
-            moves = [_Move(**move) for move in json.loads(journal.read_text())]
-            try:
-                _rename_all([move for move in moves if os.path.lexists(move.path(move.staged))], behind=moves)
-            except OSError:
-                repaired.append(f"{journal.stem} (undone)")
-            else:
-                repaired.append(journal.stem)
-            _clean(moves)
-            journal.unlink()
-        for unfinished in self.journals.glob("*.new"):
-            unfinished.unlink()
-        return repaired
-
-    def _commit(self, target: str, moves: list[_Move]) -> None:
-        journal = self.journals / f"{target}.json"
-        with _told(str(journal)):
-            write_own(journal, json.dumps([_as_dict(move) for move in moves]).encode())
+    def objection(self, placements: Iterable[Placement]) -> Refusal | None:
+        """Say what would keep *placements* from their places, as far as that can be seen without writing."""
         try:
-            _rename_all(moves, behind=moves)
-        except OSError as error:
-            _refuse(error, moves[0].directory)
-        finally:
-            journal.unlink()
-
-
-def write_own(path: Path, content: bytes) -> None:
-    """Replace a file of certsync's own, mode 0600, so that a power cut leaves the old or the new one."""
-    staged = path.with_name(f"{path.name}.new")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
-    _sync_directory(str(path.parent))
-
-
-def sweep(paths: Iterable[str]) -> None:
-    """Remove what a kill left beside *paths* before its journal was written."""
-    for path in paths:
-        directory, name = os.path.split(os.path.realpath(path))
-        prefix = f".{name}{_MARK}"
-        with contextlib.suppress(OSError), os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.name.startswith(prefix):
-                    os.unlink(entry.path)  # noqa: PTH108
-
-
-def content_of(path: str) -> bytes | None:
-    """Read a file of a target; None when there is none, or it cannot be read."""
-    try:
-        with files.open_regular(path) as file:
-            return file.read(1 << 20)
-    except OSError:
+            self.examine(placements)
+        except NotStored as error:
+            return Refusal(_REASONS[error.cause], str(error))
         return None
-
-
-def stands_as(placement: Placement) -> bool:
-    """Whether the file has the mode and, where one is asked for, the owner it should have."""
-    try:
-        status = os.stat(placement.path)  # noqa: PTH116
-    except OSError:
-        return False
-    owner = placement.owner
-    return stat.S_IMODE(status.st_mode) == placement.mode and (
-        owner is None or (status.st_uid, status.st_gid) == (owner.uid, owner.gid)
-    )
-
-
-def _stage(placement: Placement, points: frozenset[str]) -> _Move:
-    """Write the file beside its place. Nothing of the target has changed after this, whether it returns or raises."""
-    directory, final = os.path.split(_resolved(placement, points))
-    place = os.path.join(directory, final)  # noqa: PTH118
-    if place in points:
-        raise RefusalError(
-            Reason.TARGET_NOT_REPLACEABLE,
-            f"{placement.path} is mounted as a single file, which cannot be replaced: mount its directory",
-        )
-    existing = _existing(place)
-    token = secrets.token_hex(4)
-    move = _Move(directory, final, f".{final}{_MARK}{token}", f".{final}{_MARK}{token}-old" if existing else None)
-    owner = placement.owner or _owner(existing or os.stat(directory))  # noqa: PTH116
-    try:
-        _write(move.path(move.staged), placement, owner)
-        if move.backup is not None:
-            _second_name(place, move.path(move.backup))
-    except BaseException:
-        _clean([move])
-        raise
-    return move
-
-
-def _resolved(placement: Placement, points: frozenset[str]) -> str:
-    """Follow links once and write beside the real file: replacing the link would cut its other users off."""
-    real = os.path.realpath(placement.path)
-    directory = os.path.realpath(os.path.dirname(placement.path))  # noqa: PTH120
-    root = placement.root or mounts.mount_of(directory, points - {real})
-    if os.path.commonpath([real, os.path.realpath(root)]) != os.path.realpath(root):
-        raise RefusalError(Reason.TARGET_NOT_REPLACEABLE, f"{placement.path} is a link that leads out of {root}")
-    if not os.path.isdir(os.path.dirname(real)):  # noqa: PTH112, PTH120
-        raise RefusalError(Reason.TARGET_MISSING, f"the directory of {placement.path} does not exist")
-    return real
-
-
-def _existing(place: str) -> os.stat_result | None:
-    try:
-        status = os.lstat(place)
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        hint = (
-            "Docker makes a directory where the file of a bind mount is missing: remove it, mount the directory above"
-        )
-        raise RefusalError(Reason.TARGET_NOT_REPLACEABLE, f"{place} is not a file. {hint}")
-    return status
-
-
-def _owner(status: os.stat_result) -> Owner:
-    """Whose the file should be when nobody said; a process that may not give files away keeps them."""
-    return Owner(status.st_uid, status.st_gid) if os.geteuid() == 0 else Owner(os.geteuid(), os.getegid())
-
-
-def _write(path: str, placement: Placement, owner: Owner) -> None:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        # The mode first: of a file that was given away it could be changed with one capability more.
-        os.fchmod(descriptor, placement.mode)
-        status = os.fstat(descriptor)
-        if (status.st_uid, status.st_gid) != (owner.uid, owner.gid):
-            _give(descriptor, placement.path, owner)
-        remaining = memoryview(placement.content)
-        while remaining:
-            remaining = remaining[os.write(descriptor, remaining) :]
-        os.fsync(descriptor)
-        if os.pread(descriptor, len(placement.content) + 1, 0) != placement.content:
-            raise RefusalError(Reason.NO_SPACE, f"{placement.path} does not read back as it was written")
-    finally:
-        os.close(descriptor)
-
-
-def _give(descriptor: int, path: str, owner: Owner) -> None:
-    try:
-        os.fchown(descriptor, owner.uid, owner.gid)
-    except PermissionError:
-        raise RefusalError(
-            Reason.TARGET_NOT_REPLACEABLE,
-            f"{path} cannot be given to {owner.uid}:{owner.gid} by uid {os.geteuid()}: add CHOWN, or change owner",
-        ) from None
-
-
-def _second_name(place: str, backup: str) -> None:
-    """Keep what stands at *place* reachable: as a link, so that undoing brings back the very same file."""
-    try:
-        os.link(place, backup, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
-            raise
-        status = os.lstat(place)  # a file system without links, or a file of somebody else's (fs.protected_hardlinks)
-        with open(place, "rb") as file:  # noqa: PTH123
-            copy = Placement(place, file.read(), stat.S_IMODE(status.st_mode))
-        _write(backup, copy, _owner(status))
-
-
-def _rename_all(moves: list[_Move], behind: list[_Move]) -> None:
-    """Rename every staged file into place; on an error bring back what stood *behind* them, and raise it."""
-    try:
-        for move in moves:
-            os.replace(move.path(move.staged), move.path(move.final))  # noqa: PTH105
-    except OSError:
-        for move in behind:
-            _undo(move)
-        raise
-    finally:
-        for directory in {move.directory for move in behind}:
-            _sync_directory(directory)
-
-
-def _undo(move: _Move) -> None:
-    with contextlib.suppress(OSError):
-        if move.backup is not None:
-            os.replace(move.path(move.backup), move.path(move.final))  # noqa: PTH105
-        elif not os.path.lexists(move.path(move.staged)):
-            os.unlink(move.path(move.final))  # noqa: PTH108
-
-
-def _clean(moves: Iterable[_Move]) -> None:
-    for move in moves:
-        for name in filter(None, (move.staged, move.backup)):
-            with contextlib.suppress(OSError):
-                os.unlink(move.path(name))  # noqa: PTH108
-
-
-def _sync_directory(directory: str) -> None:
-    with contextlib.suppress(OSError):  # some network file systems cannot
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Translate the operating system's errors into reasons."""
-    try:
-        yield
-    except OSError as error:
-        _refuse(error, path)
-
-
-def _refuse(error: OSError, path: str) -> NoReturn:
-    number = error.errno or 0
-    reason = _REASONS.get(number, Reason.TARGET_NOT_REPLACEABLE)
-    raise RefusalError(reason, f"{path}: {os.strerror(number)}") from None
-
-
-def _as_dict(move: _Move) -> dict[str, str | None]:
-    return {"directory": move.directory, "final": move.final, "staged": move.staged, "backup": move.backup}

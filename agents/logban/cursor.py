@@ -51,6 +51,10 @@ class Cursor:
         """The time from which on reading again misses nothing; empty: from the start."""
         return stamp_at(seconds(self.stamp) - OVERLAP_SECONDS) if self.stamp else b""
 
+    def read_to(self, stream: int) -> bytes:
+        """Give the time of the latest line of one stream; empty before the first."""
+        return self._stamps[stream]
+
     def sift(self, lines: Iterable[Line]) -> tuple[list[bytes], list[bytes]]:
         """Sort lines into known and new ones, and count the new ones as read."""
         known: list[bytes] = []

@@ -53,6 +53,11 @@ class Frames:
         self._rest = data[at:]
         return lines
 
+    @property
+    def torn(self) -> bool:
+        """Whether the last line is one of which more must come."""
+        return not all(self._complete[stream] for stream in self._begun)
+
     def end(self) -> list[Line]:
         """Give the last lines of a log that ended, if they had no LF.
 
@@ -96,11 +101,16 @@ class Terminal:
         self._rest = (self._rest + rest)[: LONGEST_LINE + LONGEST_LINE // FRAGMENT * PREFIX]
         return lines
 
+    @property
+    def torn(self) -> bool:
+        """Whether the last line is one of which more must come."""
+        return self._length > 0 and self._length % (PREFIX + FRAGMENT) == 0
+
     def end(self) -> list[Line]:
         """Give the last line of a log that ended, as `Frames.end` does."""
-        rest, length = self._rest, self._length
+        rest, length, torn = self._rest, self._length, self.torn
         self._rest, self._length = b"", 0
-        if length <= PREFIX or length % (PREFIX + FRAGMENT) == 0:
+        if length <= PREFIX or torn:
             return []
         return [(1, rejoined(rest)[:LONGEST_LINE] + b"\n")]
 

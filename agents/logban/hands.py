@@ -14,6 +14,11 @@ from sidecarkit.errors import EngineError
 
 OPENERS = 4  # an engine that catches up on several long logs at once does nothing else
 
+ALL: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1}
+# With its last line, which shows whether it begins where the past ends. Not with more: an engine (20.10) whose log is
+# rotated while it sends the tail of one that it follows goes on with the file after the next, and says nothing.
+LIVE: dict[str, str | int] = {**ALL, "follow": 1, "tail": 1}
+
 
 class Engine(Protocol):
     """What logban needs of Docker, and no more."""
@@ -42,14 +47,22 @@ class Anatomy:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the engine sends of a log; *first* came together with the answer's head."""
+
+    sock: socket.socket
+    first: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """A log is open. *first* came together with the answer's head; *sock* None: it is read from its file instead."""
+    """A log is open: what it holds, and what it is going to say. Both None: it is read from its file instead."""
 
     container: str
     order: "Order"
     anatomy: Anatomy
-    sock: socket.socket | None
-    first: bytes = b""
+    past: Answer | None
+    live: Answer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,7 @@ class NotOpened:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a log is to be opened: its last *tail* lines, or all since *since*, and what follows.
+    """How a log is to be opened: its last *tail* lines, or all since *since*; with *live* also what follows.
 
     *number* tells orders apart; *since* is a time as the engine writes it.
     """
@@ -70,6 +83,7 @@ class Order:
     container: str
     tail: int | None
     since: bytes
+    live: bool = True
     from_file: bool = False
 
 
@@ -99,23 +113,32 @@ class Hands:
         try:
             anatomy = anatomy_of(self._engine.inspect(order.container))
             if order.from_file:
-                self._put(Opened(order.container, order, anatomy, None))
+                self._put(Opened(order.container, order, anatomy, None, None))
                 return
-            path = f"/containers/{quote(order.container, safe='')}/logs"
-            sock, first = self._engine.bare_stream("logs", path, query(order))
+            # What is going to be said comes first: then nothing is lost between the two.
+            live = self._ask(order.container, LIVE) if order.live else None
+            try:
+                past = self._ask(order.container, past_query(order))
+            except EngineError:
+                if live is not None:
+                    live.sock.close()
+                raise
         except EngineError as error:
             self._put(NotOpened(order.container, order, error))
         else:
-            sock.setblocking(False)  # noqa: FBT003 - socket's own
-            self._put(Opened(order.container, order, anatomy, sock, first))
+            self._put(Opened(order.container, order, anatomy, past, live))
+
+    def _ask(self, container: str, query: dict[str, str | int]) -> Answer:
+        sock, first = self._engine.bare_stream("logs", f"/containers/{quote(container, safe='')}/logs", query)
+        sock.setblocking(False)  # noqa: FBT003 - socket's own
+        return Answer(sock, first)
 
 
-def query(order: Order) -> dict[str, str | int]:
+def past_query(order: Order) -> dict[str, str | int]:
     """Write what the engine is asked. Never `since` beside `tail`: what is older tells whether the tail was enough."""
-    asked: dict[str, str | int] = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
     if order.tail is not None:
-        return {**asked, "tail": order.tail}
-    return {**asked, "since": f"{cursor.seconds(order.since):.6f}"} if order.since else asked
+        return {**ALL, "tail": order.tail}
+    return {**ALL, "since": f"{cursor.seconds(order.since):.6f}"} if order.since else ALL
 
 
 def anatomy_of(document: dict[str, Any]) -> Anatomy:

@@ -12,9 +12,10 @@ from logban.address import source_key
 from logban.guard import MANUAL
 from logban.hands import Listed, NotOpened, Opened
 from logban.inbox import Inbox
+from logban.metrics import Standing
 from logban.policy import Protected
 from logban.store import BanRecord, Request
-from logban.tail import POLL_SECONDS, Batch, Follower
+from logban.tail import POLL_SECONDS, Batch, Channel
 from logban.tools import Tools
 from logban.world import Neighbourhood, Subject
 from sidecarkit.errors import SettingsError
@@ -61,7 +62,7 @@ class Loop:
 
     def _turn(self) -> Stop | None:
         for key, _ in self._tail.selector.select(self._patience()):
-            if isinstance(key.data, Follower):
+            if isinstance(key.data, Channel):
                 self._hear(self._tail.read(key.data))
                 continue
             for message in self._inbox.take():
@@ -201,7 +202,10 @@ class Loop:
             known = self._court.cases.get(subject.id)
             if known is None or known.subject != subject:
                 self._admit(subject, listed_at)
-        self._metrics.watch({subject.label: subject.filters for subject in subjects})
+        filters: dict[str, tuple[str, ...]] = {}
+        for subject in subjects:
+            filters[subject.label] = tuple(dict.fromkeys((*filters.get(subject.label, ()), *subject.filters)))
+        self._metrics.watch(filters)
 
     def _admit(self, subject: Subject, listed_at: float) -> None:
         new = subject.id not in self._court.cases
@@ -303,13 +307,16 @@ class Loop:
         self._metrics.last_cycle.set(time.time())
 
     def _mind_followers(self) -> None:
+        standings = []
         for case in self._court.cases.values():
             follower = self._tail.followers.get(case.subject.id)
-            label, condition = case.subject.label, f"log of {case.subject.name}"
+            condition = f"log of {case.subject.name}"
             up = follower is not None and (follower.reading or follower.drained)
-            self._metrics.source_up.labels(label).set(follower is not None and follower.reading)
-            if case.last_line_at is not None:
-                self._metrics.last_line.labels(label).set(case.last_line_at)
+            reading = follower is not None and follower.reading
+            total = sum(each.count for each in case.log.unattributed())
+            standings.append(
+                Standing(source=case.subject.label, reading=reading, last_line_at=case.last_line_at, unattributed=total)
+            )
             if up or follower is None:
                 self._liveness.right(condition)
             else:
@@ -317,8 +324,7 @@ class Loop:
                 self._liveness.wrong(condition, reason, grace_seconds=FOLLOWER_GRACE_SECONDS)
             if case.cursor.set_back(time.time()):
                 self._log.warning("clock_set_back", container=case.subject.name)
-            total = sum(each.count for each in case.log.unattributed())
-            self._metrics.unattributed.labels(label).set(total)
+        self._metrics.show(standings)
 
     def _tell_of_hidden(self, now: float) -> None:
         for address in self._court.hidden:

@@ -1,6 +1,7 @@
 """logban's figures for Prometheus. The label `source` is a container's Compose service, or else its name."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -12,11 +13,21 @@ ENDS = ("expired", "unbanned", "evicted", "protected")
 OPERATIONS = ("install", "guard", "ban", "unban", "check", "uninstall")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the log of one container stands. *source* is its label here; *last_line_at* is None before any line."""
+
+    source: str
+    reading: bool
+    last_line_at: float | None
+    unattributed: int
+
+
 class Metrics(AgentMetrics):
     """One object, made once; a source's series exist from the time it is watched until it is gone."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__("logban", registry)
+        super().__init__("logban", registry, operations=("list", "notify", "store"))
         self.lines = Counter("logban_log_lines", "Lines read, each once.", ["source"], registry=registry)
         self.matches = Counter(
             "logban_log_matches", "Offences found, by filter and kind.", ["source", "rule"], registry=registry
@@ -87,6 +98,17 @@ class Metrics(AgentMetrics):
                 for kind in KINDS:
                     self.matches.labels(source, rule(name, kind))
         self._watched = dict(sources)
+
+    def show(self, standings: Iterable[Standing]) -> None:
+        """Publish how the logs stand; of a service's replicas the worst, the latest and the sum."""
+        by_source: dict[str, list[Standing]] = {}
+        for standing in standings:
+            by_source.setdefault(standing.source, []).append(standing)
+        for source, replicas in by_source.items():
+            self.source_up.labels(source).set(all(each.reading for each in replicas))
+            self.unattributed.labels(source).set(sum(each.unattributed for each in replicas))
+            if any(each.last_line_at is not None for each in replicas):
+                self.last_line.labels(source).set(max(each.last_line_at or 0.0 for each in replicas))
 
     def _drop(self, source: str, filters: tuple[str, ...]) -> None:
         for series in (self.lines, self.source_up, self.unattributed, self.last_line):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from logban import rules, schema
+from logban import rules
 from logban.policy import Increment, Jail
-from sidecarkit import settings
+from sidecarkit import schema, settings
 from sidecarkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def _build(document: dict[str, Any], shipped: dict[str, Any], origin: str) -> Rulebook:
-    problems = [f"{origin}: {problem}" for problem in schema.errors(document, schema.load("logban"))]
+    problems = [f"{origin}: {problem}" for problem in schema.errors(document, schema.load("logban", "logban"))]
     if problems:
         raise SettingsError(tuple(problems))
     filters = dict(rules.shipped())

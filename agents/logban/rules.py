@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from logban import schema
 from logban.pattern import Pattern, PatternError, compile_pattern
+from sidecarkit import schema
 from sidecarkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def read(name: str, text: str, origin: str) -> Filter:
 
 def build(name: str, document: Any, origin: str) -> Filter:
     """Build the filter *name* out of an already read *document*. Raises SettingsError."""
-    problems = schema.errors(document, schema.load("filter"))
+    problems = schema.errors(document, schema.load("logban", "filter"))
     if problems:
         raise SettingsError(tuple(f"{origin}: {problem}" for problem in problems))
     builder = _Builder(name, document)

@@ -1,8 +1,10 @@
 """Containers' logs as lines: all of them followed by one thread, each line once.
 
-The engine's own reader for `docker logs` is asked over HTTP and its answer read from the bare socket: never `attach`,
-where a reader that hangs would hang the container. A log is opened by its last thousand lines, and by more until they
-reach back to what is known already: `since` alone makes the engine decode the whole log, seconds for a long one.
+The engine's own reader for `docker logs` is asked over HTTP and its answers are read from bare sockets: never `attach`,
+where a reader that hangs would hang the container. A log is opened twice: to hear what is going to be said, and for
+what it holds. The latter is its last thousand lines, or as many more as it takes, by what those tell, to reach back to
+what is known already: `since` alone makes the engine decode the whole log, seconds for a long one, and whoever is
+killed again before that would never get to the news. What is said meanwhile is held back until the past is read.
 """
 
 import ssl
@@ -15,12 +17,12 @@ from typing import Protocol
 
 from logban.cursor import Cursor
 from logban.frames import STAMP, Frames, Line, NotFramed, Terminal
-from logban.hands import NotOpened, Opened, Order
+from logban.hands import Anatomy, Answer, NotOpened, Opened, Order
 from logban.jsonlog import JsonLog
+from logban.seam import FIRST_TAIL, Seam, longer_tail
 from sidecarkit.backoff import doubling
 from sidecarkit.errors import ContainerGone
 
-TAILS = (1_000, 16_000, 256_000, None)
 READ_BYTES = 262_144
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 POLL_SECONDS = 0.02  # of logs that are read from their files
@@ -29,6 +31,8 @@ POLL_SECONDS = 0.02  # of logs that are read from their files
 class Reader(Protocol):
     """Lines out of what a stream gives."""
 
+    @property
+    def torn(self) -> bool: ...
     def feed(self, data: bytes) -> list[Line]: ...
     def end(self) -> list[Line]: ...
 
@@ -40,6 +44,15 @@ class Batch:
     container: str
     known: list[bytes]
     new: list[bytes]
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """One answer of the engine, as it comes."""
+
+    follower: "Follower"
+    sock: socket
+    reader: Reader
 
 
 @dataclass(slots=True)
@@ -54,17 +67,25 @@ class Follower:
     lost_at: float | None = field(default_factory=time.monotonic)  # since when it is not read
     open_at: float = 0.0  # when to open it next
     order: Order | None = None  # which opening is under way
-    step: int = 0
-    reached: bool = False  # the lines read reach back to what is known
+    tail: int | None = FIRST_TAIL  # how many lines of the past to ask for; None: all
     drained: bool = False  # the container does not run, and its log is read to the end
-    sock: socket | None = None
+    past: Channel | None = None
+    reached: bool = False  # the past that is being read reaches back to what is known
+    live: Channel | None = None
+    ended: bool = False  # `live` is over already; what it said is held
+    seam: Seam = field(default_factory=Seam)
     file: JsonLog | None = None
-    reader: Reader = field(default_factory=Frames)
     waits: Iterator[float] = field(default_factory=lambda: doubling(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS))
 
     @property
     def reading(self) -> bool:
-        return self.sock is not None or self.file is not None
+        return self.live is not None or self.past is not None or self.file is not None
+
+    @property
+    def wants_opening(self) -> bool:
+        if self.order or self.past or self.file or (self.drained and not self.running):
+            return False
+        return self.live is None or not self.seam.caught_up
 
 
 class Tail:
@@ -82,8 +103,8 @@ class Tail:
         self, container: str, cursor: Cursor, *, running: bool, entire: bool = False, from_file: bool = False
     ) -> None:
         """Follow a log from where *cursor* says; *entire*: it is young, so to ask for all of it costs nothing."""
-        step = len(TAILS) - 1 if entire else 0
-        self.followers[container] = Follower(container, cursor, from_file, running, step=step)
+        tail = None if entire else FIRST_TAIL
+        self.followers[container] = Follower(container, cursor, from_file, running, tail=tail)
 
     def forget(self, container: str) -> None:
         """Follow it no longer."""
@@ -117,15 +138,19 @@ class Tail:
         """Have those logs opened that should be; returns when (monotonic time) to come again."""
         again = now + 60.0
         for follower in self.followers.values():
-            if follower.reading or follower.order or (follower.drained and not follower.running):
+            if not follower.wants_opening:
                 continue
             if follower.open_at > now:
                 again = min(again, follower.open_at)
                 continue
             self._orders += 1
-            tail = TAILS[follower.step]
             follower.order = Order(
-                self._orders, follower.container, tail, follower.cursor.from_stamp, from_file=follower.from_file
+                self._orders,
+                follower.container,
+                follower.tail,
+                follower.cursor.from_stamp,
+                live=follower.live is None and not follower.ended,
+                from_file=follower.from_file,
             )
             self._open_log(follower.order)
         return again
@@ -134,19 +159,27 @@ class Tail:
         """Take over a log that was opened."""
         follower = self.followers.get(message.container)
         if follower is None or follower.order != message.order:
-            if message.sock is not None:
-                message.sock.close()
+            for answer in (message.past, message.live):
+                if answer is not None:
+                    answer.sock.close()
             return None
         follower.order, follower.running, follower.complaint = None, message.anatomy.running, ""
-        if message.sock is None:
+        follower.lost_at = None
+        if message.past is None:
             self._open_file(follower, message)
             return None
         follower.reached = message.order.tail is None
-        follower.lost_at = None
-        follower.sock = message.sock
-        follower.reader = Terminal() if message.anatomy.terminal else Frames()
-        self.selector.register(message.sock, EVENT_READ, follower)
-        return self._take(follower, message.first) if message.first else None
+        if message.live is not None:
+            follower.live = self._channel(follower, message.live, message.anatomy)
+        past = follower.past = self._channel(follower, message.past, message.anatomy)
+        if follower.live is not None and message.live is not None and message.live.first:
+            self._take(follower.live, message.live.first)  # is held
+        return self._take(past, message.past.first) if message.past.first and follower.past is past else None
+
+    def _channel(self, follower: Follower, answer: Answer, anatomy: Anatomy) -> Channel:
+        channel = Channel(follower, answer.sock, Terminal() if anatomy.terminal else Frames())
+        self.selector.register(channel.sock, EVENT_READ, channel)
+        return channel
 
     def _open_file(self, follower: Follower, message: Opened) -> None:
         if message.anatomy.file is None:
@@ -156,8 +189,6 @@ class Tail:
             follower.file = JsonLog(message.anatomy.file, follower.cursor.from_stamp)
         except OSError as error:
             self._lost(follower, f"{message.anatomy.file}: {error.strerror}")
-        else:
-            follower.lost_at = None
 
     def not_opened(self, message: NotOpened) -> None:
         """Hear that a log could not be opened."""
@@ -171,51 +202,82 @@ class Tail:
 
     # Reading
 
-    def read(self, follower: Follower) -> Batch | None:
+    def read(self, channel: Channel) -> Batch | None:
         """Read what there is of a log that the selector says can be read."""
-        sock = follower.sock
-        if sock is None:
-            return None
+        follower = channel.follower
+        if channel not in {follower.past, follower.live}:
+            return None  # it was closed in this very turn
         try:
-            data = sock.recv(READ_BYTES)  # more than a TLS record, of which none may be left where nobody looks
+            data = channel.sock.recv(READ_BYTES)  # more than a TLS record: none may be left where nobody looks
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:
             self._lost(follower, str(error))
             return None
-        return self._take(follower, data) if data else self._ended(follower)
+        if data:
+            return self._take(channel, data)
+        return self._past_ended(follower, channel) if channel is follower.past else self._live_ended(follower, channel)
 
-    def _take(self, follower: Follower, data: bytes) -> Batch | None:
+    def _take(self, channel: Channel, data: bytes) -> Batch | None:
+        follower = channel.follower
         try:
-            lines = follower.reader.feed(data)
+            lines = channel.reader.feed(data)
         except NotFramed as error:
             self._lost(follower, str(error))
             return None
-        if lines and not follower.reached and not self._reaches(follower, lines[0][1]):
-            return None
+        return self._take_past(follower, lines) if channel is follower.past else self._take_live(follower, lines)
+
+    def _take_past(self, follower: Follower, lines: list[Line]) -> Batch | None:
+        if lines and not follower.reached:
+            if lines[0][1][:STAMP] > follower.cursor.from_stamp:
+                follower.tail = longer_tail(follower.tail, lines, follower.cursor.from_stamp)
+                self._close_channel(follower.past)
+                follower.past = None
+                return None
+            follower.reached = True
         return self._sifted(follower, lines)
 
-    def _reaches(self, follower: Follower, first: bytes) -> bool:
-        """Say whether what comes begins early enough; if not, have more of it opened."""
-        if first[:STAMP] <= follower.cursor.from_stamp:
-            follower.reached = True
-            return True
-        self._close(follower)
-        follower.step += 1
-        follower.open_at = 0.0
-        return False
+    def _past_ended(self, follower: Follower, past: Channel) -> Batch | None:
+        torn = past.reader.torn and follower.running
+        batch = self._take_past(follower, past.reader.end())
+        if follower.past is None:
+            return batch  # it did not reach back
+        self._close_channel(past)
+        follower.past = None
+        if torn:
+            self._lost(follower, "")  # between two fragments nothing can be joined
+            return batch
+        follower.seam.caught_up, follower.tail = True, FIRST_TAIL
+        said = self._sifted(follower, follower.seam.join(follower.cursor))
+        if follower.ended and follower.seam.caught_up:
+            self._over(follower)
+        return _together(batch, said)
 
-    def _ended(self, follower: Follower) -> Batch | None:
-        """Take the end of a stream: the container stopped, or the engine did."""
-        rest = follower.reader.end()
-        if rest and not follower.reached and not self._reaches(follower, rest[0][1]):
-            return None
+    def _take_live(self, follower: Follower, lines: list[Line]) -> Batch | None:
+        seam = follower.seam
+        if not seam.joined:
+            seam.hold(lines)
+            if seam.overflows and follower.live is not None:
+                self._close_channel(follower.live)
+                follower.live, follower.ended = None, True
+            lines = seam.join(follower.cursor)
+        return self._sifted(follower, lines)
+
+    def _live_ended(self, follower: Follower, live: Channel) -> Batch | None:
+        self._close_channel(live)
+        follower.live, follower.ended = None, True
+        batch = self._take_live(follower, live.reader.end())
+        if follower.seam.caught_up:
+            self._over(follower)
+        return batch
+
+    def _over(self, follower: Follower) -> None:
+        """Take the end of all there was: the container stopped, or the engine did."""
         if follower.running:
             self._lost(follower, "")
         else:
             self._close(follower)
             follower.drained = True
-        return self._sifted(follower, rest)
 
     def poll(self) -> list[Batch]:
         """Read what there is of the logs that are read from their files."""
@@ -240,7 +302,6 @@ class Tail:
         if not lines:
             return None
         known, new = follower.cursor.sift(lines)
-        follower.step = 0
         return Batch(follower.container, known, new)
 
     def _lost(self, follower: Follower, complaint: str) -> None:
@@ -251,10 +312,21 @@ class Tail:
         follower.open_at = now + next(follower.waits)
 
     def _close(self, follower: Follower) -> None:
-        if follower.sock is not None:
-            self.selector.unregister(follower.sock)
-            follower.sock.close()
-            follower.sock = None
+        self._close_channel(follower.past)
+        self._close_channel(follower.live)
+        follower.past = follower.live = None
+        follower.ended, follower.seam, follower.tail = False, Seam(), FIRST_TAIL
         if follower.file is not None:
             follower.file.close()
             follower.file = None
+
+    def _close_channel(self, channel: Channel | None) -> None:
+        if channel is not None:
+            self.selector.unregister(channel.sock)
+            channel.sock.close()
+
+
+def _together(one: Batch | None, other: Batch | None) -> Batch | None:
+    if one is None or other is None:
+        return one or other
+    return Batch(one.container, one.known + other.known, one.new + other.new)

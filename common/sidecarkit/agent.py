@@ -10,8 +10,8 @@ from sidecarkit.settings import setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommonSettings:
-    """What every agent can be told."""
+class EngineSettings:
+    """Where the engine is."""
 
     docker_host: str | None = setting(
         "DOCKER_HOST", settings.text, help="the engine: `unix://` or `tcp://`; default the local socket"
@@ -22,6 +22,20 @@ class CommonSettings:
     docker_cert_path: Path | None = setting(
         "DOCKER_CERT_PATH", settings.path, help="folder with ca.pem, cert.pem and key.pem for TLS"
     )
+
+    def engine_endpoint(self) -> Endpoint:
+        """Where the engine is. Raises SettingsError."""
+        try:
+            return endpoint(self.docker_host, bool(self.docker_tls_verify), self.docker_cert_path)
+        except ValueError as error:
+            shown = f"DOCKER_HOST={self.docker_host!r}, DOCKER_CERT_PATH={str(self.docker_cert_path or '')!r}"
+            raise SettingsError((f"{shown}: expected {error}",)) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicSettings(EngineSettings):
+    """What every agent can be told."""
+
     log_level: str = setting(
         "LOG_LEVEL",
         settings.choice("debug", "info", "warning", "error"),
@@ -33,6 +47,12 @@ class CommonSettings:
         settings.choice("json", "console"),
         help="`json` or `console`; default JSON unless stdout is a terminal",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonSettings(BasicSettings):
+    """What every agent can be told that sends notices."""
+
     notify_urls: tuple[str, ...] | None = setting(
         "NOTIFY_URLS",
         settings.urls,
@@ -47,14 +67,6 @@ class CommonSettings:
         settings.text,
         help="send one JSON field of this name, with the text; default all facts, the text in `text` and `content`",
     )
-
-    def engine_endpoint(self) -> Endpoint:
-        """Where the engine is. Raises SettingsError."""
-        try:
-            return endpoint(self.docker_host, bool(self.docker_tls_verify), self.docker_cert_path)
-        except ValueError as error:
-            shown = f"DOCKER_HOST={self.docker_host!r}, DOCKER_CERT_PATH={str(self.docker_cert_path or '')!r}"
-            raise SettingsError((f"{shown}: expected {error}",)) from None
 
     def targets(self) -> list[notify.Target]:
         """Where notices go."""

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 from lab import freezing
 
 _ROOT = Path(__file__).parents[2]
-_LINES_SHOWN = 25
+_LINES_SHOWN = 100
 
 
 class AgentProcess:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import shutil
 import smtplib
 import subprocess
@@ -69,30 +68,21 @@ class Contained(Consumer):
 @contextlib.contextmanager
 def haraka(folder: Path, version: str, name: str) -> Iterator[Server]:
     """Run a Haraka that has neither a pair nor a tls.ini yet, nor openssl on its path."""
-    package, config, port = install_haraka(version), folder / "haraka" / "config", free_port()
-    configure_haraka(package, config, name, f"127.0.0.1:{port}")
+    package = npm.install(version) / "node_modules" / "Haraka"
+    config, port = folder / "haraka" / "config", free_port()
+    config.mkdir(parents=True)
     (folder / "haraka" / "queue").mkdir()
+    shutil.copy(package / "config" / "connection.ini", config)
+    (config / "smtp.ini").write_text(f"listen=127.0.0.1:{port}\nnodes=0\n")
+    (config / "plugins").write_text("tls\n")
+    (config / "me").write_text(f"{name}\n")
+    (config / "loglevel").write_text("WARN\n")
     (folder / "acme.json").touch()
     node = shutil.which("node")
     assert node is not None
     command = [node, str(package / "bin" / "haraka"), "-c", str(folder / "haraka")]
     with server(command, folder, port, {"PATH": "/nowhere"}) as process:
         yield Server("haraka", port, config, folder / "acme.json", f"{{touch: {config}/tls.ini}}", process)
-
-
-def install_haraka(version: str) -> Path:
-    """Fetch it where it is not here yet; returns its folder."""
-    return npm.install(version) / "node_modules" / "Haraka"
-
-
-def configure_haraka(package: Path, config: Path, name: str, listen: str, level: str = "WARN") -> None:
-    """Write a configuration with TLS, but without a pair."""
-    config.mkdir(parents=True, exist_ok=True)
-    shutil.copy(package / "config" / "connection.ini", config)
-    (config / "smtp.ini").write_text(f"listen={listen}\nnodes=0\n")
-    (config / "plugins").write_text("tls\n")
-    (config / "me").write_text(f"{name}\n")
-    (config / "loglevel").write_text(f"{level}\n")
 
 
 @contextlib.contextmanager
@@ -105,28 +95,19 @@ def zonemta(folder: Path, first: Issued, *, plugin: bool) -> Iterator[Server]:
             yield Server("zonemta", port, folder / "keys", folder / "acme.json", "none", process)
 
 
-def borrowed(program: str) -> list[str]:
-    """Name the files of this machine that make *program* run in a container: itself and its libraries."""
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [program, *re.findall(r"(/\S+) \(0x", listed)]
-
-
 @contextlib.contextmanager
 def contained_zonemta(folder: Path, first: Issued, containers: Containers) -> Iterator[Contained]:
-    """Run a ZoneMTA without the plugin in a container on the engine's own network, where the caller has to be too.
-
-    The container borrows this machine's Node and its libraries, each at the place where it lies here.
-    """
-    node, package = Path(shutil.which("node") or "node").resolve(), install_zonemta()
-    lent = [*borrowed(str(node)), str(package.parents[1])]
+    """Run a ZoneMTA without the plugin in a container on the engine's own network, where the caller has to be too."""
+    package = install_zonemta()
+    node, lent = npm.lent_node(package)
     with _configured_zonemta(folder, first, plugin=False) as port:
         container = containers.run(
             "zonemta",
-            command=(str(node), str(package / "app.js")),
+            command=(node, str(package / "app.js")),
             env={"NODE_CONFIG_PATH": str(folder / "zonemta.json")},
             network_mode="host",
+            binds=(f"{folder}:{folder}", *lent),
             config={"WorkingDir": str(folder)},
-            host={"Binds": [f"{folder}:{folder}", *(f"{path}:{path}:ro" for path in lent)]},
         )
         wait_for(lambda: _is_ready(port), "a receiver takes connections", deadline=60.0)
         reload = f"{{restart: {container.name}}}"

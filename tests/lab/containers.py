@@ -176,14 +176,16 @@ class Containers:
         env: Mapping[str, str] | None = None,
         network_mode: str = "none",
         restart: str = "no",
+        binds: Sequence[str] = (),
         host: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> Container:
         """Create it without starting it. Its name gets a suffix that is unique to this test.
 
         *network_mode* is `none`, `bridge` or `container:<id>`: without a network it starts in half the time.
-        *restart* is a restart policy such as `always` or `on-failure:2`. *host* and *config* are laid over the
-        HostConfig and the configuration in the engine's own words: `host={"PidMode": "container:..."}`.
+        *restart* is a restart policy such as `always` or `on-failure:2`. *binds* come beside that of /lab. *host* and
+        *config* are laid over the HostConfig and the configuration in the engine's own words:
+        `host={"PidMode": "container:..."}`.
         """
         full_name = f"{name}-{self.mark}"
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
@@ -196,7 +198,7 @@ class Containers:
             "Env": [f"{key}={value}" for key, value in (env or {}).items()],
             "Healthcheck": health.document() if health else None,
             "HostConfig": {
-                "Binds": [f"{folder}:/lab"],
+                "Binds": [f"{folder}:/lab", *binds],
                 "NetworkMode": network_mode,
                 "RestartPolicy": {"Name": policy, "MaximumRetryCount": int(attempts or 0)},
                 **(host or {}),

@@ -4,19 +4,56 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.agent import AgentProcess
 from lab.containers import Container, Containers
+from lab.engine import PrivateEngine
+from lab.mailhost import HOST, connect
+from lab.network import Namespace, NewNamespace, reaches
 from lab.wire import wait_for
 
 # Both pipes are opened for reading and writing, so that `cat` never sees an end.
 SPEAKING = ("sh", "-c", "trap 'exit 0' TERM; cat <>/lab/errors >&2 & cat <>/lab/words & wait")
 WATCHED = {"logban": "true", "logban.filters": "haraka"}
 PORT = 2525
+PROBES = 5  # as many as the shipped jail bans for
 REASON = "tls_early_post_process_client_hello:unsupported protocol:../deps/openssl/statem.c:1"
+
+
+@dataclass
+class Site:
+    """A mail host with an engine of its own, and the internet before it."""
+
+    engine: PrivateEngine
+    internet: Namespace
+    host: Namespace
+
+    @classmethod
+    @contextmanager
+    def built(cls) -> Iterator["Site"]:
+        """Hand it out until the block ends."""
+        with ExitStack() as stack:
+            engine = stack.enter_context(PrivateEngine())
+            internet = stack.enter_context(NewNamespace("internet"))
+            host = Namespace(Path("/run/netns") / engine.namespace)
+            connect(host, internet)
+            yield cls(engine, internet, host)
+
+    def serves(self, source: str, kind: str = "tcp", port: int = PORT) -> bool:
+        """Whether a new client at *source* is answered on a published port."""
+        return reaches(self.internet, source, HOST[6 if ":" in source else 4], port, kind)
+
+    def rules(self) -> str:
+        """Every rule in the kernel, without counters."""
+        lines = self.host.run("nft", "--stateless", "list", "ruleset")
+        lines += self.host.run("ipset", "list", "-name")
+        for tool in ("iptables-legacy-save", "ip6tables-legacy-save"):
+            lines += "\n".join(line for line in self.host.run(tool).splitlines() if line.startswith("-A"))
+        return lines
 
 
 class Speaker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,3 +46,19 @@ def _install(recipe: Path, folder: Path) -> None:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} in {staged} failed:\n{done.stderr[-2000:]}")
     staged.rename(folder)
+
+
+def lent_node(package: Path) -> tuple[str, list[str]]:
+    """Give the path of this machine's Node, and what a container has to mount to run *package* with it.
+
+    All of it, the libraries too, stands in the container where it lies here.
+    """
+    node, files = borrowed("node")
+    return node, [f"{path}:{path}:ro" for path in (*files, package.parents[1])]
+
+
+def borrowed(program: str) -> tuple[str, list[str]]:
+    """Give the path of a *program* of this machine, and the files that make it run: itself and its libraries."""
+    found = str(Path(shutil.which(program) or program).resolve())
+    listed = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+    return found, [found, *re.findall(r"(/\S+) \(0x", listed)]

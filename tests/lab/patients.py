@@ -16,7 +16,7 @@ from lab.containers import Container, Containers, Health
 from lab.wire import wait_for
 
 OPTED_IN = {"autoheal": "true"}
-_BEGIN_LIFE = "rm -f /tmp/born; echo >>/lab/lives;"
+_BEGIN_LIFE = "rm -f /tmp/born /lab/waits; echo >>/lab/lives;"
 # Ends at once on SIGTERM.
 PROMPT = ("sh", "-c", f'{_BEGIN_LIFE} trap "exit 0" TERM; sleep 86400 & wait $!')
 # As process 1 without a handler it never hears SIGTERM.
@@ -24,7 +24,7 @@ DEAF = ("sh", "-c", f"{_BEGIN_LIFE} exec sleep 86400")
 _PROBE = (
     "if [ ! -e /tmp/born ]; then touch /tmp/born;"
     ' [ "$(wc -l </lab/lives)" != "$(cat /lab/sick-life 2>/dev/null)" ]; exit; fi;'
-    " cat /lab/cough; exit 1"
+    " touch /lab/waits; cat /lab/cough; exit 1"
 )
 FIRST_PROBE_SECONDS = 0.3
 
@@ -79,6 +79,12 @@ def lives(container: Container) -> int:
 def wait_healthy(patients: Iterable[Container], *, deadline: float = 60.0) -> None:
     for each in patients:
         each.wait_for(health="healthy", deadline=deadline)
+
+
+def wait_listening(patients: Iterable[Container], *, deadline: float = 30.0) -> None:
+    """Wait until the probe of each is at its pipe: from now on `fall_sick` works even while the engine stands still."""
+    for each in patients:
+        wait_for((each.folder / "waits").exists, f"the probe of {each.name} is at its pipe", deadline=deadline)
 
 
 def _tell(pipe: Path, output: str) -> bool:

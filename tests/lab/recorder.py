@@ -42,7 +42,7 @@ class Request:
     ended: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} {self.query or ''} -> {self.status}"
+        return f"{self.started:.3f} {self.method} {self.path} {self.query or ''} -> {self.status}"
 
 
 @dataclass(frozen=True, slots=True)

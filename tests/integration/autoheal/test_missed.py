@@ -19,6 +19,11 @@ def make_sick(crowd: list[Container]) -> None:
         container.wait_for(health="unhealthy", deadline=60.0)
 
 
+def asked_and_answered(recorder: Recorder, container: Container) -> bool:
+    inspections = recorder.requests("GET", f"^/containers/{container.id}/json$")
+    return bool(inspections) and all(each.ended for each in inspections)
+
+
 def each_restarted_once(healer: Autoheal, crowd: list[Container]) -> bool:
     return [len(healer.restarts(container)) for container in crowd] == [1] * len(crowd)
 
@@ -38,8 +43,9 @@ def test_containers_that_turned_unhealthy_while_the_stream_was_cut_and_the_ring_
 ) -> None:
     healer = autoheal(AUTOHEAL_INTERVAL="1h")  # so that only the new subscription can bring it to look
     pid = healer.process.pid
-    for container in crowd:
-        healer.process.wait_for("container_watched", container=container.name)
+    wait_for(  # an inspection still under way could see the sickness that is to be missed
+        lambda: all(asked_and_answered(recorder, container) for container in crowd), "each was inspected"
+    )
     recorder.hold("GET", "^/events$")
     assert recorder.cut("^/events$") == 1
     healer.process.wait_for("events_lost")

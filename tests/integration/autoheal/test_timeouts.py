@@ -19,7 +19,7 @@ from lab.agent import AgentProcess
 from lab.containers import Container, Containers
 from lab.engine import GivenEngine, PrivateEngine
 from lab.events import EventLog
-from lab.patients import fall_sick, patient, wait_healthy
+from lab.patients import fall_sick, patient, wait_healthy, wait_listening
 from lab.recorder import Recorder
 from lab.wire import wait_for
 
@@ -62,6 +62,7 @@ def _freeze(stack: ExitStack, folder: Path) -> Hang:
     with EventLog(engine.url) as events:
         fall_sick([in_flight])
         events.wait_for(in_flight, "kill")
+    wait_listening([sick_meanwhile])
     stack.callback(engine.thaw)
     engine.freeze()
     since = time.monotonic()

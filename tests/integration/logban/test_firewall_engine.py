@@ -1,6 +1,6 @@
 """Both back ends before a real engine: every way a port gets published, and the engine's own rules."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from lab.agent import AgentProcess
 from lab.containers import Container, Containers
 from lab.engine import PrivateEngine
+from lab.logban import PROBES, Logban, Speaker, speaker
 from lab.mailhost import (
     EVIL,
+    EVIL_NEIGHBOUR,
     FENCE,
     GOOD,
     HOST,
@@ -47,6 +50,7 @@ class Dock:
     internet: Namespace
     host: Namespace
     mail: Container
+    mail_log: Speaker
     proxy: Container
 
     @contextmanager
@@ -79,9 +83,9 @@ def dock(request: pytest.FixtureRequest) -> Iterator[Dock]:
         host = Namespace(Path("/run/netns") / engine.namespace)
         connect(host, internet)
         bindings = {port: [{"HostPort": str(published)}] for port, published in PORTS.items()}
-        mail = containers.run(
+        mail = speaker(
+            containers,
             "mail",
-            network_mode="bridge",
             restart="always",
             host={"PortBindings": bindings},
             config={"ExposedPorts": {port: {} for port in PORTS}},
@@ -91,7 +95,7 @@ def dock(request: pytest.FixtureRequest) -> Iterator[Dock]:
             stack.enter_context(Echo(host, address, OWN_PORT))
         for address in EVIL.values():
             stack.enter_context(Echo(internet, address, 25))
-        yield Dock(engine, internet, host, mail, proxy)
+        yield Dock(engine, internet, host, mail.container, mail, proxy)
 
 
 @pytest.fixture
@@ -167,6 +171,33 @@ def test_bans_hold_through_a_restart_of_the_engine(dock: Dock, firewall: Firewal
     with dock.serving():
         assert not any(reaches(dock.internet, EVIL[family], HOST[family], port) for family, _, port in PATHS)
         assert firewall.check([Ban(evil(4), HOUR)])
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_an_agent_bans_an_ipv6_client_by_its_log_with_all_the_addresses_of_its_network(
+    dock: Dock, agent: Callable[..., AgentProcess], backend: str
+) -> None:
+    """With the engine's own IPv6, and through its userland proxy, which would hide the client from the container."""
+    process = agent("logban", docker_host=dock.engine.url, prefix=dock.engine.inside(), env={"LOGBAN_BACKEND": backend})
+    try:
+        process.wait_for("ports_guarded", fences={"published": sorted({PUBLISHED, SAME_PORT})})
+        Logban(process).wait_reading(dock.mail_log)
+        with dock.serving(), Client(dock.internet, EVIL[6], HOST[6], PUBLISHED) as open_connection:
+            assert open_connection.connects() and open_connection.hears()
+
+            dock.mail_log.probe(EVIL[6], PROBES)
+            process.wait_for("ip_banned", ip="2001:db8:0:666::/64")
+
+            assert not open_connection.hears()
+            for address in (EVIL[6], EVIL_NEIGHBOUR):
+                assert not reaches(dock.internet, address, HOST[6], PUBLISHED)
+                assert not reaches(dock.internet, address, HOST[6], PUBLISHED, "udp")
+                assert not reaches(dock.internet, address, HOST[6], SAME_PORT)
+            assert reaches(dock.internet, GOOD[6], HOST[6], PUBLISHED)
+            assert reaches(dock.internet, EVIL[4], HOST[4], PUBLISHED)
+    finally:
+        process.stop()
+        assert process.command("uninstall").returncode == 0
 
 
 def _appended(rules: list[str]) -> list[str]:

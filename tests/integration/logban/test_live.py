@@ -3,99 +3,21 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.agent import AgentProcess
-from lab.containers import Container, Containers
+from lab.containers import Containers
 from lab.engine import PrivateEngine
-from lab.logban import PORT, WATCHED, Logban, Speaker, speaker
-from lab.mailhost import EVIL, EVIL_NEIGHBOUR, GOOD, HOST, connect, lacking
-from lab.network import Client, Echo, Namespace, NewNamespace, eventually, reaches
+from lab.logban import PORT, PROBES, Logban, Site, Speaker, speaker
+from lab.mailhost import EVIL, EVIL_NEIGHBOUR, GOOD, HOST
+from lab.network import Client, Echo, eventually
 from lab.recorder import Recorder
 from lab.wire import wait_for
 
-PROBES = 5  # as many as the shipped jail bans for
 STRANGER = "203.0.113.9"
-
-
-@dataclass
-class Site:
-    """A mail host with an engine of its own, and the internet before it."""
-
-    engine: PrivateEngine
-    internet: Namespace
-    host: Namespace
-
-    def rules(self) -> str:
-        """Every rule in the kernel, without counters."""
-        lines = self.host.run("nft", "--stateless", "list", "ruleset")
-        lines += self.host.run("ipset", "list", "-name")
-        for tool in ("iptables-legacy-save", "ip6tables-legacy-save"):
-            lines += "\n".join(line for line in self.host.run(tool).splitlines() if line.startswith("-A"))
-        return lines
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    if lacking():
-        pytest.skip(f"needs {lacking()}")
-    with ExitStack() as stack:
-        engine = stack.enter_context(PrivateEngine())
-        internet = stack.enter_context(NewNamespace("internet"))
-        host = Namespace(Path("/run/netns") / engine.namespace)
-        connect(host, internet)
-        yield Site(engine, internet, host)
-
-
-@pytest.fixture
-def containers(site: Site) -> Iterator[Containers]:
-    with Containers(site.engine) as made:
-        yield made
-
-
-@pytest.fixture
-def logban(site: Site, agent: Callable[..., AgentProcess]) -> Iterator[Callable[..., Logban]]:
-    """Start a logban in the engine's namespace; what it installed there is removed with it."""
-    started: list[Logban] = []
-
-    def start(docker_host: str = "", **env: str) -> Logban:
-        settings = {"LOGBAN_BACKEND": "nftables", "RESYNC": "5s", **env}
-        process = agent(
-            "logban", docker_host=docker_host or site.engine.url, prefix=site.engine.inside(), http=True, env=settings
-        )
-        started.append(Logban(process))
-        process.wait_for("logban_started")
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.process.close()
-    for each in started[:1]:
-        assert each.process.command("uninstall").returncode == 0
-
-
-@pytest.fixture
-def haraka(containers: Containers) -> Speaker:
-    return speaker(containers)
-
-
-@pytest.fixture
-def served(site: Site, haraka: Speaker) -> Iterator[Speaker]:
-    """Have the published port answer, as seen from the internet."""
-    inside = Namespace(Path(f"/proc/{haraka.container.inspect()['State']['Pid']}/ns/net"))
-    with Echo(inside, "::", 25):
-        assert eventually(lambda: _reaches(site, GOOD[4]))
-        yield haraka
-
-
-def _reaches(site: Site, source: str, kind: str = "tcp") -> bool:
-    return reaches(site.internet, source, HOST[6 if ":" in source else 4], PORT, kind)
 
 
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])
@@ -114,8 +36,8 @@ def test_a_probe_in_a_log_is_dropped_by_the_kernel_and_nobody_else_is(
         agent.process.wait_for("ip_banned", ip=EVIL[4])
 
         assert not open_connection.hears()
-        assert not _reaches(site, EVIL[4]) and not _reaches(site, EVIL[4], "udp")
-        assert _reaches(site, GOOD[4]) and _reaches(site, GOOD[4], "udp")
+        assert not site.serves(EVIL[4]) and not site.serves(EVIL[4], "udp")
+        assert site.serves(GOOD[4]) and site.serves(GOOD[4], "udp")
 
 
 def test_an_ipv6_client_is_banned_with_all_its_addresses(
@@ -143,10 +65,10 @@ def test_bans_stand_while_the_agent_is_dead_and_are_known_when_it_is_back(
 
     agent.process.kill9()  # at once: perhaps nothing is on disk yet
 
-    assert not _reaches(site, EVIL[4])
+    assert not site.serves(EVIL[4])
     agent.process.start()
     agent.wait_banned(f"{EVIL[4]}/32")
-    assert not _reaches(site, EVIL[4])
+    assert not site.serves(EVIL[4])
 
 
 @pytest.mark.parametrize(
@@ -185,12 +107,12 @@ def test_a_person_bans_asks_why_and_lets_in_again(site: Site, served: Speaker, l
     agent.wait_reading(served)
     ask = agent.process.command
     assert ask("ban", GOOD[4], "--for", "2h", "--reason", "a try").returncode == 0
-    assert not _reaches(site, GOOD[4])
+    assert not site.serves(GOOD[4])
     assert "a try" in ask("why", GOOD[4]).stdout
 
     assert ask("unban", GOOD[4]).returncode == 0
 
-    assert eventually(lambda: _reaches(site, GOOD[4]))
+    assert eventually(lambda: site.serves(GOOD[4]))
     assert ask("unban", GOOD[4]).returncode == 1
     assert ask("ban", "172.17.0.1").returncode == 1
     assert ask("ban", HOST[4]).returncode == 1
@@ -211,8 +133,8 @@ def test_without_an_agent_the_commands_do_it_themselves(
     assert ask("unban", EVIL[4]).returncode == 0
     assert ask("ban", GOOD[4]).returncode == 0
 
-    assert eventually(lambda: _reaches(site, EVIL[4]))
-    assert not _reaches(site, GOOD[4])
+    assert eventually(lambda: site.serves(EVIL[4]))
+    assert not site.serves(GOOD[4])
     agent.process.start()
     agent.process.wait_for("logban_started", bans=1)
     assert set(agent.bans()) == {f"{GOOD[4]}/32"}
@@ -421,71 +343,3 @@ def test_the_socket_proxy_lets_everything_through_that_logban_needs(
             agent.process.wait_for("ip_banned", ip=EVIL[4])
         finally:
             proxy.terminate()
-
-
-# Exactly once
-
-COUNTING = """
-a=$(cat /lab/life); end=$((a + 24)); exec 3>>/lab/truth; trap 'stop=1' TERM
-tell="2026-11-22T08:36:00Z DBG http: TLS handshake error from"
-why="1: tls: client offered only unsupported versions: [301]"
-while [ $a -lt $end ]; do
-  b=0
-  while [ $b -lt 250 ]; do
-    [ -z "$stop" ] || exit 0
-    echo "$tell 198.18.$a.$b:$why"; echo "198.18.$a.$b" >&3
-    echo "$tell 198.19.$a.$b:$why" >&2; echo "198.19.$a.$b" >&3
-    b=$((b + 1))
-    [ $((b % 50)) -ne 0 ] || usleep 20000
-  done
-  a=$((a + 1))
-done
-"""
-
-
-@pytest.mark.parametrize(
-    ("source", "rotation"),
-    [("api", {}), ("api", {"max-size": "1m", "max-file": "5"}), ("file", {"max-size": "500k", "max-file": "5"})],
-    ids=["api", "api-rotated", "file-rotated"],
-)
-def test_each_line_counts_exactly_once_whoever_is_killed(
-    site: Site, containers: Containers, logban: Callable[..., Logban], source: str, rotation: dict[str, str]
-) -> None:
-    counting = containers.create(
-        "traefik",
-        labels={**WATCHED, "logban.filters": "traefik", "logban.source": source},
-        command=("sh", "-c", COUNTING),
-        host={"LogConfig": {"Type": "json-file", "Config": rotation}},
-    )
-    (counting.folder / "life").write_text("0")
-    counting.start()
-    agent = logban(LOGBAN_BACKEND="none")
-    for life in range(3):
-        for _ in range(3):
-            wait_for(partial(has_printed_on, counting, len(printed(counting.folder)) + 1_000), "it prints", pause=0.02)
-            agent.process.kill9()
-            agent.process.start()
-        if life < 2:
-            (counting.folder / "life").write_text(str(30 * (life + 1)))
-            counting.restart(10)
-    counting.wait_for(state="exited", deadline=90.0)
-    truth = printed(counting.folder)
-    agent.wait_lines(counting, len(truth), deadline=60.0)
-
-    marks = {int(row["source"]): len(json.loads(row["document"])[0]) for row in agent.rows("SELECT * FROM histories")}
-    missing = [address for address in truth if marks.get(number(address), 0) == 0]
-    double = [address for address in truth if marks.get(number(address), 0) > 1]
-    assert (missing, double) == ([], [])
-
-
-def printed(folder: Path) -> list[str]:
-    file = folder / "truth"
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def has_printed_on(container: Container, lines: int) -> bool:
-    return len(printed(container.folder)) >= lines or container.state != "running"
-
-
-def number(address: str) -> int:
-    return int.from_bytes(bytes(map(int, address.split("."))), "big")

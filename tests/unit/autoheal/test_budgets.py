@@ -64,6 +64,21 @@ def test_what_was_given_up_and_is_restarted_by_hand_begins_anew(stage: Stage) ->
     assert stage.ordered == ["haraka"] * 6
 
 
+def test_a_restart_by_hand_in_the_very_moment_of_giving_up_begins_anew(make_stage: MakeStage) -> None:
+    stage = make_stage(max_restarts="1")
+    with_haraka(stage).fail("haraka")
+    stage.perform("haraka")
+    stage.now += 0.05
+    stage.fail("haraka")
+    assert stage.decisions()[-1] == ("give_up", "unhealthy")
+    stage.now += 0.05
+    stage.restart_by_hand("haraka")
+    stage.now += 0.05
+    stage.fail("haraka")
+
+    assert stage.ordered == ["haraka"] * 2
+
+
 def test_a_restart_by_the_restart_policy_restores_no_budget(stage: Stage) -> None:
     give_up(stage)
     stage.now += 60

@@ -3,7 +3,10 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from autoheal import views
 from autoheal.metrics import Metrics
+from autoheal.world import Known
+from sidecarkit.containers import SERVICE
 
 
 @pytest.fixture
@@ -73,3 +76,16 @@ def test_requests_to_the_engine_are_timed_and_their_failures_counted(metrics: Me
 
     assert value(metrics, "docker_request_duration_seconds_count", op="restart") == 2
     assert value(metrics, "docker_errors_total", op="restart", reason="EngineTimeout") == 1
+
+
+def test_a_service_is_given_up_when_one_of_its_replicas_is() -> None:
+    replicas = [
+        Known("1" * 64, "mail-web-1", {SERVICE: "web"}, "running"),
+        Known("2" * 64, "mail-web-2", {SERVICE: "web"}, "running"),
+    ]
+    shown = {
+        replicas[0].id: {"given_up": True, "backoff_until": None},
+        replicas[1].id: {"given_up": False, "backoff_until": 60.0},
+    }
+
+    assert views.standings(replicas, shown) == {"web": (True, 60.0)}

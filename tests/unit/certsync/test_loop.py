@@ -495,6 +495,49 @@ def test_a_container_that_asks_by_labels_is_served_and_let_go_with_its_files(sta
     assert (stage.folder / "web" / "all.pem").exists()
 
 
+def test_a_target_that_nobody_asks_for_any_more_leaves_neither_figures_nor_complaints(
+    stage: Stage, first: Issued
+) -> None:
+    served, lost = consumer("web", stage.folder / "web", combined="/tls/all.pem"), consumer("shop", Path("/srv/shop"))
+    (stage.folder / "web").mkdir()
+    stage.renew(first)
+    stage.loop.handle(Listed((served, lost), None))
+    stage.advance(70.0)
+    assert any("shop" in reason for reason in stage.liveness.reasons())
+
+    stage.loop.handle(Listed((), ()))
+    stage.advance(1.0)
+
+    named = {sample.labels.get("target") for family in stage.registry.collect() for sample in family.samples}
+    assert named == {None, "haraka"}
+    assert not stage.liveness.reasons()
+
+
+def test_a_target_that_asks_for_another_name_is_shown_under_that_name_alone(
+    stage: Stage, authority: Authority, first: Issued
+) -> None:
+    (stage.folder / "web").mkdir()
+    other = authority.issue("other.example.com", days=30)
+    stage.store(first, other)
+    stage.loop.handle(Listed((consumer("web", stage.folder / "web", combined="/tls/all.pem"),), None))
+    stage.advance(1.0)
+
+    renamed = consumer("web", stage.folder / "web", domains="other.example.com", combined="/tls/all.pem")
+    stage.loop.handle(Listed((renamed,), None))
+    stage.advance(1.0)
+
+    assert stage.figure("certsync_target_in_sync", domain="other.example.com", target="web") == 1
+    assert stage.figure("certsync_target_in_sync", domain=NAME, target="web") is None
+
+
+def test_a_target_that_cannot_be_delivered_to_is_not_in_sync(stage: Stage, first: Issued) -> None:
+    stage.renew(first)
+    stage.loop.handle(Listed((consumer("web", Path("/srv/web"), combined="/tls/all.pem"),), ()))
+    stage.advance(1.0)
+
+    assert stage.figure("certsync_target_in_sync", domain=NAME, target="web") == 0
+
+
 def test_a_container_without_a_shared_mount_is_told_what_to_add(stage: Stage, first: Issued) -> None:
     stage.renew(first)
     stage.loop.handle(Listed((consumer("web", Path("/srv/web"), combined="/tls/all.pem"),), ()))

@@ -1,8 +1,6 @@
-from pathlib import PurePosixPath
-
 import pytest
 
-from certsync.mounts import Mount, NotShared, Shared, mount_of, mount_points, translate
+from certsync.mounts import Mount, NotShared, Shared, translate
 
 
 def bind(source: str, destination: str, *, writable: bool = True) -> Mount:
@@ -62,16 +60,3 @@ def test_without_a_shared_mount_the_line_to_add_is_told(theirs: list[Mount], lin
 
 def test_a_volume_and_a_directory_of_one_name_are_not_the_same() -> None:
     assert isinstance(translate("/a/x", [volume("srv", "/a")], [bind("srv", "/b")], "z"), NotShared)
-
-
-def test_the_mount_table_is_read_with_its_escapes() -> None:
-    table = (
-        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
-        "30 22 8:1 /x /with\\040space rw - ext4 /dev/sda1 rw\n"
-        "torn line\n"
-    )
-    points = mount_points(table)
-    assert points == {"/", "/with space"}
-    assert mount_of("/with space/a", points) == "/with space"
-    assert mount_of("/within", points) == "/"
-    assert PurePosixPath("/") == PurePosixPath(mount_of("/nowhere", ()))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from certsync import mounts, store
+from certsync import store
 from certsync.refusal import Reason, RefusalError
 from certsync.store import Owner, Placement, Store
+from sidecarkit import mountpoints
 
 OLD, NEW = b"old", b"new content"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -20,7 +21,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.fixture
 def shelf(tmp_path: Path) -> Store:
     (tmp_path / "journals").mkdir()
-    return Store(tmp_path / "journals", mounts.own_mount_points)
+    return Store(tmp_path / "journals", mountpoints.own_mount_points)
 
 
 @pytest.fixture
@@ -58,6 +59,42 @@ def reason_of(shelf: Store, placements: list[Placement]) -> Reason:
     with pytest.raises(RefusalError) as caught:
         shelf.deliver("haraka", placements)
     return caught.value.refusal.reason
+
+
+def foreseen(shelf: Store, placements: list[Placement]) -> Reason | None:
+    refusal = shelf.objection(placements)
+    return refusal.reason if refusal else None
+
+
+def test_what_would_stand_in_the_way_is_foreseen_without_writing(shelf: Store, target: Path) -> None:
+    (target / "folder").mkdir()
+    before = tree(target)
+    mounted = Store(shelf.journals, lambda: frozenset({"/", str(target / "cert.pem")}))
+
+    assert foreseen(shelf, pair(target)) is None
+    assert foreseen(shelf, pair(target / "absent")) is Reason.TARGET_MISSING
+    assert foreseen(shelf, [Placement(str(target / "folder"), NEW, 0o600)]) is Reason.TARGET_NOT_REPLACEABLE
+    assert foreseen(mounted, pair(target)) is Reason.TARGET_NOT_REPLACEABLE
+    assert tree(target) == before
+
+
+@as_root
+def test_a_read_only_file_system_is_foreseen(shelf: Store, target: Path) -> None:
+    made = f"mount -t tmpfs -o mode=755 x {target}; mount -o remount,ro {target}"
+
+    assert in_a_mount_namespace(made, lambda: str(foreseen(shelf, pair(target)))) == Reason.TARGET_READ_ONLY
+
+
+@as_root
+def test_a_folder_of_somebody_elses_is_foreseen(shelf: Store, target: Path) -> None:
+    def attempt() -> str:
+        os.setgid(1000)
+        os.setuid(1000)
+        return str(foreseen(shelf, pair(target)))
+
+    for parent in [target, *target.parents][:-2]:
+        parent.chmod(0o755)
+    assert in_a_child(attempt) == Reason.TARGET_READ_ONLY
 
 
 def test_a_delivery_leaves_the_files_and_nothing_else(shelf: Store, target: Path) -> None:

@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
-from logban import rules, schema
+from logban import rules
 from logban.offence import KINDS
+from sidecarkit import schema
 from sidecarkit.errors import SettingsError
 
 SHIPPED = ["dovecot", "haproxy", "haraka", "nginx", "postfix", "traefik", "wildduck", "zonemta"]
@@ -22,12 +23,12 @@ def test_the_shipped_filters_are_these() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_filter_fits_the_published_schema(name: str) -> None:
     text = (resources.files("logban") / "filters" / f"{name}.yml").read_text()
-    jsonschema.validate(yaml.safe_load(text), schema.load("filter"))
+    jsonschema.validate(yaml.safe_load(text), schema.load("logban", "filter"))
 
 
 @pytest.mark.parametrize("name", ["filter", "logban"])
 def test_the_schemas_are_schemas(name: str) -> None:
-    jsonschema.Draft202012Validator.check_schema(schema.load(name))
+    jsonschema.Draft202012Validator.check_schema(schema.load("logban", name))
 
 
 def test_the_filter_in_the_documentation_is_one() -> None:
@@ -128,5 +129,5 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=json.dumps)
 def test_our_reader_of_schemas_agrees_with_jsonschema(document: object) -> None:
-    validator = jsonschema.Draft202012Validator(schema.load("filter"))
-    assert bool(schema.errors(document, schema.load("filter"))) == bool(list(validator.iter_errors(document)))
+    validator = jsonschema.Draft202012Validator(schema.load("logban", "filter"))
+    assert bool(schema.errors(document, schema.load("logban", "filter"))) == bool(list(validator.iter_errors(document)))

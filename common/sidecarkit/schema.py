@@ -1,6 +1,6 @@
 """Checks a document against a JSON schema and names every error at once, each with its place.
 
-The part of JSON Schema (draft 2020-12) that logban's own schemas use: type, enum, required, properties,
+The part of JSON Schema (draft 2020-12) that our own schemas use: type, enum, required, properties,
 additionalProperties, items, minItems, minimum, exclusiveMinimum, maximum, pattern and $ref within the file.
 """
 
@@ -24,9 +24,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def load(name: str) -> dict[str, Any]:
-    """Load the schema shipped as ``schemas/NAME.json``."""
-    schema: dict[str, Any] = json.loads((resources.files("logban") / "schemas" / f"{name}.json").read_text())
+def load(package: str, name: str) -> dict[str, Any]:
+    """Load the schema that *package* ships as ``schemas/NAME.json``."""
+    schema: dict[str, Any] = json.loads((resources.files(package) / "schemas" / f"{name}.json").read_text())
     return schema
 
 

@@ -1,0 +1,61 @@
+"""The allow-list: findings that an operator knows of and accepts, each with the reason."""
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from confcheck import rules
+from confcheck.finding import Finding
+from sidecarkit import schema
+from sidecarkit.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Findings of one rule, in files that fit a pattern, that shall not be told."""
+
+    rule: str
+    file: str
+    reason: str
+
+    def covers(self, finding: Finding) -> bool:
+        return finding.rule == self.rule and fnmatch.fnmatchcase(finding.file, self.file)
+
+    def __str__(self) -> str:
+        return self.rule if self.file == "*" else f"{self.rule} in {self.file}"
+
+
+def load(path: Path, known: Mapping[str, object]) -> tuple[Allowance, ...]:
+    """Read the file at *path* if there is one; *known* are the rules. Raises SettingsError with all complaints."""
+    if not path.exists():
+        return ()
+    document = rules.read_yaml(path)
+    complaints = [f"{path}: {each}" for each in schema.errors(document, schema.load("confcheck", "allow"))]
+    if not complaints:
+        complaints = [
+            f"{path}: allow[{number}].rule: there is no rule '{each['rule']}'{rules.nearest(each['rule'], known)}"
+            for number, each in enumerate(document["allow"])
+            if each["rule"] not in known
+        ]
+    if complaints:
+        raise SettingsError(tuple(complaints))
+    return tuple(
+        Allowance(each["rule"], each.get("file", "*"), " ".join(each["reason"].split())) for each in document["allow"]
+    )
+
+
+def sift(
+    findings: Iterable[Finding], allowances: Iterable[Allowance]
+) -> tuple[list[Finding], list[tuple[Finding, Allowance]]]:
+    """Part *findings* into those to tell, and those that an allowance covers."""
+    allowances = tuple(allowances)
+    told: list[Finding] = []
+    silenced: list[tuple[Finding, Allowance]] = []
+    for finding in findings:
+        covering = next((each for each in allowances if each.covers(finding)), None)
+        if covering is None:
+            told.append(finding)
+        else:
+            silenced.append((finding, covering))
+    return told, silenced
