@@ -6,9 +6,8 @@ A renewal, an attack and a hang come at the same time. Each is handled, and none
 import shutil
 import signal
 import socket
-import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from os import kill
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import consumers, npm, traefik
+from lab import haraka, npm, traefik
 from lab.certsync import Clients, served_serial
 from lab.compose import Compose
 from lab.deployment import AGENTS, SIDECARS, Deployment
@@ -28,8 +27,6 @@ from lab.traefik import Traefik
 from lab.wire import wait_for
 
 pytestmark = pytest.mark.engine
-
-NAME = "mail.example.com"
 
 
 @dataclass
@@ -47,16 +44,9 @@ class Site:
             return served_serial(25, 5.0, host=HOST[4], source=source)
 
     def probe(self, source: str) -> None:
-        """Offer TLS 1.0 after STARTTLS, and read what comes of it."""
-        with (
-            self.internet.entered(),
-            suppress(OSError),
-            socket.create_connection((HOST[4], 25), 3.0, (source, 0)) as wire,
-        ):
-            for word in (b"EHLO scanner.example\r\n", b"STARTTLS\r\n", HELLO_OF_TLS_1_0):
-                wire.recv(4096)
-                wire.sendall(word)
-            wire.recv(4096)
+        """Offer TLS 1.0 after STARTTLS, as scanners do."""
+        with self.internet.entered():
+            haraka.offer(haraka.client_hello((3, 1)), HOST[4], 25, source)
 
     def is_shut_out(self, source: str) -> bool:
         with self.internet.entered():
@@ -71,37 +61,28 @@ class Site:
         return next((one for one in document["targets"] if one["name"] == name), {})
 
 
-def _hello() -> bytes:
-    """Make a ClientHello as scanners send it: TLS 1.0, two of its ciphers, no extension."""
-    body = b"\x03\x01" + bytes(32) + b"\0" + struct.pack(">H4s", 4, b"\0\x2f\0\x35") + b"\1\0"
-    handshake = b"\1" + len(body).to_bytes(3, "big") + body
-    return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
-
-
-HELLO_OF_TLS_1_0 = _hello()
-
-
 def real_services(folder: Path) -> dict[str, Any]:
     """Put a real Haraka and a real Redis in the place of the stand-ins, from this machine's programs."""
-    package = consumers.install_haraka("haraka-3.1.6")
-    consumers.configure_haraka(package, folder / "stack/config-generated/haraka", NAME, "0.0.0.0:25", "INFO")
-    programs = folder / "programs"
-    programs.mkdir()
-    real = {name: str(Path(shutil.which(name) or name).resolve()) for name in ("node", "redis-server", "redis-cli")}
-    for name, program in real.items():
-        (programs / name).symlink_to(program)
-    bound = f"{programs}:/usr/local/bin:ro"
-    haraka = [*npm.borrowed(real["node"]), str(package.parents[1])]
-    redis = {path for name in ("redis-server", "redis-cli") for path in npm.borrowed(real[name])}
+    package = npm.install("haraka-3.1.6") / "node_modules" / "Haraka"
+    haraka.configure(package, folder / "stack/config-generated/haraka")
+    (folder / "programs").mkdir()
+    node, lent = npm.lent_node(package)
+    lent_to_redis: set[str] = set()
+    for name in ("redis-server", "redis-cli"):
+        program, files = npm.borrowed(name)
+        (folder / "programs" / name).symlink_to(program)
+        lent_to_redis.update(f"{path}:{path}:ro" for path in files)
+    (folder / "programs" / "node").symlink_to(node)
+    programs = f"{folder}/programs:/usr/local/bin:ro"
     return {
         "haraka": {
             "command": ["node", str(package / "bin/haraka"), "-c", "/app"],
             "dns": [HOST[4]],
-            "volumes": [bound, f"{folder}/queue:/app/queue", *(f"{path}:{path}:ro" for path in haraka)],
+            "volumes": [programs, f"{folder}/queue:/app/queue", *lent],
         },
         "redis": {
             "command": ["redis-server", "--save", ""],
-            "volumes": [bound, *(f"{path}:{path}:ro" for path in sorted(redis))],
+            "volumes": [programs, *sorted(lent_to_redis)],
             "healthcheck": {"interval": "1s", "retries": 2, "start_period": "0s"},
         },
         "zonemta": {"labels": {"certsync.verify": "none"}},
@@ -127,22 +108,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         deployment = Deployment(
             engine,
             folder / "stack",
-            variables={"TRAEFIK_VOLUME": str(store), "CERT_DOMAIN": NAME},
+            variables={"TRAEFIK_VOLUME": str(store), "CERT_DOMAIN": haraka.NAME},
             further={"services": real_services(folder)},
         )
         stack.enter_context(deployment)
         deployment.up()
-        yield Site(deployment, Traefik("3.7.15", store, directory, root, (NAME,)), host, internet)
+        yield Site(deployment, Traefik("3.7.15", store, directory, root, (haraka.NAME,)), host, internet)
 
 
 def test_a_renewal_an_attack_and_a_hang_at_the_same_time_are_each_handled_and_disturb_nobody(site: Site) -> None:
     sidecars = {name: site.deployment.container(name) for name in SIDECARS}
-    haraka, redis = site.deployment.container("haraka"), site.deployment.container("redis")
+    mail, redis = site.deployment.container("haraka"), site.deployment.container("redis")
     with site.host.entered(), site.traefik.running():
         first = wait_for(lambda: serving(site), "Haraka serves what Traefik obtained", deadline=120.0)
     for sidecar in (*sidecars.values(), redis):
         sidecar.wait_for(health="healthy", deadline=60.0)
-    haraka_started, redis_started = haraka.started_at, redis.started_at
+    mail_started, redis_started = mail.started_at, redis.started_at
 
     with Clients(partial(site.serial, GOOD[4])).at_work() as clients:
         wait_for(lambda: clients.serials[first], "clients are served")
@@ -158,7 +139,7 @@ def test_a_renewal_an_attack_and_a_hang_at_the_same_time_are_each_handled_and_di
 
     assert clients.failures == []
     assert set(clients.serials) == {first, renewed}
-    assert haraka.started_at == haraka_started
+    assert mail.started_at == mail_started
     healed = wait_for(lambda: [one for one in history(site) if one["outcome"]], "the heal has its outcome")
     assert [(one["service"], one["outcome"]) for one in healed] == [("redis", "recovered")]
     assert [one["source"] for one in site.deployment.ask("logban", "bans")] == [f"{EVIL[4]}/32"]

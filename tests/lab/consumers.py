@@ -68,30 +68,21 @@ class Contained(Consumer):
 @contextlib.contextmanager
 def haraka(folder: Path, version: str, name: str) -> Iterator[Server]:
     """Run a Haraka that has neither a pair nor a tls.ini yet, nor openssl on its path."""
-    package, config, port = install_haraka(version), folder / "haraka" / "config", free_port()
-    configure_haraka(package, config, name, f"127.0.0.1:{port}")
+    package = npm.install(version) / "node_modules" / "Haraka"
+    config, port = folder / "haraka" / "config", free_port()
+    config.mkdir(parents=True)
     (folder / "haraka" / "queue").mkdir()
+    shutil.copy(package / "config" / "connection.ini", config)
+    (config / "smtp.ini").write_text(f"listen=127.0.0.1:{port}\nnodes=0\n")
+    (config / "plugins").write_text("tls\n")
+    (config / "me").write_text(f"{name}\n")
+    (config / "loglevel").write_text("WARN\n")
     (folder / "acme.json").touch()
     node = shutil.which("node")
     assert node is not None
     command = [node, str(package / "bin" / "haraka"), "-c", str(folder / "haraka")]
     with server(command, folder, port, {"PATH": "/nowhere"}) as process:
         yield Server("haraka", port, config, folder / "acme.json", f"{{touch: {config}/tls.ini}}", process)
-
-
-def install_haraka(version: str) -> Path:
-    """Fetch it where it is not here yet; returns its folder."""
-    return npm.install(version) / "node_modules" / "Haraka"
-
-
-def configure_haraka(package: Path, config: Path, name: str, listen: str, level: str = "WARN") -> None:
-    """Write a configuration with TLS, but without a pair."""
-    config.mkdir(parents=True, exist_ok=True)
-    shutil.copy(package / "config" / "connection.ini", config)
-    (config / "smtp.ini").write_text(f"listen={listen}\nnodes=0\n")
-    (config / "plugins").write_text("tls\n")
-    (config / "me").write_text(f"{name}\n")
-    (config / "loglevel").write_text(f"{level}\n")
 
 
 @contextlib.contextmanager

@@ -48,17 +48,17 @@ def _install(recipe: Path, folder: Path) -> None:
     staged.rename(folder)
 
 
-def borrowed(program: str) -> list[str]:
-    """Name the files of this machine that make *program* run in a container: itself and its libraries."""
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [program, *re.findall(r"(/\S+) \(0x", listed)]
-
-
 def lent_node(package: Path) -> tuple[str, list[str]]:
     """Give the path of this machine's Node, and what a container has to mount to run *package* with it.
 
     All of it, the libraries too, stands in the container where it lies here.
     """
-    node = Path(shutil.which("node") or "node").resolve()
-    lent = [*borrowed(str(node)), str(package.parents[1])]
-    return str(node), [f"{path}:{path}:ro" for path in lent]
+    node, files = borrowed("node")
+    return node, [f"{path}:{path}:ro" for path in (*files, package.parents[1])]
+
+
+def borrowed(program: str) -> tuple[str, list[str]]:
+    """Give the path of a *program* of this machine, and the files that make it run: itself and its libraries."""
+    found = str(Path(shutil.which(program) or program).resolve())
+    listed = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+    return found, [found, *re.findall(r"(/\S+) \(0x", listed)]
