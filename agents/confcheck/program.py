@@ -16,7 +16,7 @@ from confcheck.metrics import Metrics
 from sidecarkit import logs, settings, state
 from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.http import HttpServer
-from sidecarkit.lifecycle import end_with_threads, stop_on_signals
+from sidecarkit.lifecycle import stop_on_signals
 from sidecarkit.liveness import Liveness
 from sidecarkit.metrics import package_version
 from sidecarkit.notify import Notifier
@@ -36,7 +36,6 @@ def run(config: Config, _: argparse.Namespace) -> int:
     notifier = Notifier(config.targets(), log, metrics.errors.labels("notify").inc)
     ledger = Ledger(config.state, log)
     inbox: SimpleQueue[Any] = SimpleQueue()
-    end_with_threads()
     stop_on_signals(inbox)
     server = HttpServer(config.http, metrics.registry, liveness.reasons, log) if config.http else None
     loop = Loop(

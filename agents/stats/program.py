@@ -9,7 +9,7 @@ from sidecarkit import logs, settings, state
 from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.engine import Engine
 from sidecarkit.http import HttpServer
-from sidecarkit.lifecycle import end_with_threads, stop_on_signals
+from sidecarkit.lifecycle import stop_on_signals
 from sidecarkit.liveness import Liveness
 from sidecarkit.metrics import package_version
 from stats import access, assembly, commands
@@ -41,7 +41,6 @@ def run(config: Config, _: argparse.Namespace) -> int:
         timeout_seconds=assembly.TIMEOUT_SECONDS,
         publish=commands.publisher(config, metrics, log),
     )
-    end_with_threads()
     stop_on_signals(loop.inbox)
     site = Site(config=config, gate=gate, snapshot=lambda: loop.snapshot, metrics=metrics, log=log)
     pages = PageServer(site)
