@@ -21,7 +21,7 @@ from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.engine import Engine
 from sidecarkit.errors import SettingsError
 from sidecarkit.http import HttpServer
-from sidecarkit.lifecycle import end_with_threads, stop_on_signals
+from sidecarkit.lifecycle import stop_on_signals
 from sidecarkit.liveness import Liveness
 from sidecarkit.metrics import package_version
 from sidecarkit.notify import Notifier
@@ -55,7 +55,6 @@ def run(config: Config, _: argparse.Namespace) -> int:
     )
     liveness = Liveness(config.state / "heartbeat.json")
     liveness.wrong("engine", "the engine was not reached yet", grace_seconds=60.0)
-    end_with_threads()
     stop_on_signals(inbox)
     watch = Watch(engine, inbox.put, {"type": ["container"], "event": list(EVENTS)}, lookback_seconds=LOOKBACK_SECONDS)
     server = HttpServer(config.http, metrics.registry, liveness.reasons, log) if config.http else None

@@ -12,7 +12,7 @@ from certsync.loop import Asking, Changed, Loop
 from certsync.requests import Requests
 from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.http import HttpServer
-from sidecarkit.lifecycle import end_with_threads, stop_on_signals
+from sidecarkit.lifecycle import stop_on_signals
 from sidecarkit.mountpoints import own_mount_points
 
 
@@ -20,7 +20,6 @@ def run(config: Config, _: argparse.Namespace) -> int:
     """Keep every target in sync until told to stop."""
     with assembled(config) as parts:
         loop = parts.loop
-        end_with_threads()
         stop_on_signals(loop.inbox)
         watcher = Watcher([path for one in loop.sources for path in one.paths], lambda: loop.inbox.put(Changed()))
         watcher.start()

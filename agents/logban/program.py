@@ -24,7 +24,7 @@ from sidecarkit import identity, logs, settings, state
 from sidecarkit.command import DONE, Agent, Command
 from sidecarkit.engine import Engine
 from sidecarkit.http import HttpServer
-from sidecarkit.lifecycle import end_with_threads, stop_on_signals
+from sidecarkit.lifecycle import stop_on_signals
 from sidecarkit.liveness import Liveness
 from sidecarkit.metrics import package_version
 from sidecarkit.notify import Notifier
@@ -47,7 +47,6 @@ def run(config: Config, _: argparse.Namespace) -> int:
     liveness = Liveness(config.state / "heartbeat.json")
     liveness.wrong("engine", "the engine was not reached yet", grace_seconds=60.0)
     inbox = Inbox()
-    end_with_threads()
     stop_on_signals(inbox)
     engine = Engine(endpoint)
     store = Store(config.state, log)

@@ -145,7 +145,9 @@ class Engine:
             response.read()
             self._prefix = agreed_prefix(response.headers.get("Api-Version"))
             date = response.headers.get("Date")
-        return parsedate_to_datetime(date).timestamp() if date else time.time()
+        with suppress(ValueError):  # a proxy may write what it likes
+            return parsedate_to_datetime(date).timestamp() if date else time.time()
+        return time.time()
 
     def version(self) -> dict[str, Any]:
         document: dict[str, Any] = self.get_json("version", "/version")

@@ -23,7 +23,11 @@ class Inbox(Protocol):
 
 
 def stop_on_signals(inbox: Inbox) -> None:
-    """Turn SIGTERM and SIGINT into a Stop message; a second one ends the process at once."""
+    """Turn SIGTERM and SIGINT into a Stop message; a second one ends the process at once.
+
+    Until then a thread that ends by an error that nobody expected ends the process, too, with 1: it would go on with
+    half its work, deaf to events or without its notices, and look well. Docker starts it again.
+    """
     asked: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -32,20 +36,13 @@ def stop_on_signals(inbox: Inbox) -> None:
         asked.append(number)
         inbox.put(Stop(number))
 
+    def fall(error: threading.ExceptHookArgs) -> None:
+        threading.__excepthook__(error)
+        if not asked:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)  # sys.exit() would end this thread, which is at its end already
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-
-
-def end_with_threads() -> None:
-    """Let the process end with 1 when a thread ends by an error that nobody expected.
-
-    It would go on with half its work, deaf to events or without its notices, and look well. Docker starts it again.
-    """
-
-    def end(error: threading.ExceptHookArgs) -> None:
-        threading.__excepthook__(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)  # sys.exit() would end this thread, which is at its end already
-
-    threading.excepthook = end
+    threading.excepthook = fall
