@@ -130,13 +130,15 @@ class _Composer:
         self.problems: list[tuple[str, Problem]] = []
 
     def settings(self) -> Iterator[Setting]:
-        for pattern in self._service.files:
-            for path in self._existing(f"{self._service.name}/{pattern}"):
-                document = self._by_path[path]
-                if self._service.composed:
-                    yield from self._composed(document, (), (path,))
-                else:
-                    yield from self._separate(document)
+        name = self._service.name
+        paths = [path for pattern in self._service.files for path in self._existing(f"{name}/{pattern}")]
+        if self._service.composed and paths:
+            for path in paths:
+                yield from self._composed(self._by_path[path], (), (path,))
+            return
+        # Where nothing says what belongs together, each file is the section of its name.
+        for path in paths or self._existing(f"{name}/**"):
+            yield from self._separate(self._by_path[path])
 
     def _separate(self, document: Document) -> Iterator[Setting]:
         yield from (

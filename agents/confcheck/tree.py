@@ -93,7 +93,7 @@ def _document(root: Path, path: PurePosixPath, kind: str) -> Document | Problem:
     try:
         reading = formats.READERS[kind](text)
     except NotReadable as error:
-        return Problem("syntax", error.line, error.reason)
+        return Problem("syntax", min(error.line, text.rstrip().count("\n") + 1), error.reason)
     if text.startswith("\ufeff") and kind in formats.MARK_IS_TEXT:
         mark = Problem("byte-order-mark", 1, "begins with a byte order mark")
         reading = Reading(reading.entries, reading.includes, (mark, *reading.problems))

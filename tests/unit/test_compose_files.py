@@ -21,14 +21,17 @@ from sidecarkit import settings
 
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / "tests/data/stack/docker-compose.yml"
-SIDECARS, DIRECT, WILDDUCK = (ROOT / f"compose.{name}.yml" for name in ("sidecars", "direct", "wildduck"))
-OURS = (SIDECARS, DIRECT, WILDDUCK)
+SIDECARS, DIRECT, WILDDUCK, STRICT = (
+    ROOT / f"compose.{name}.yml" for name in ("sidecars", "direct", "wildduck", "strict")
+)
+OURS = (SIDECARS, DIRECT, WILDDUCK, STRICT)
 EXAMPLE = ROOT / ".env.example"
 SETS = {
     "alone": (SIDECARS,),
     "alone, direct": (SIDECARS, DIRECT),
     "over a stack": (STACK, SIDECARS),
     "over a stack, with its labels": (STACK, SIDECARS, WILDDUCK),
+    "over a stack, with its labels, strict": (STACK, SIDECARS, WILDDUCK, STRICT),
     "over a stack, with its labels, direct": (STACK, SIDECARS, WILDDUCK, DIRECT),
 }
 AGENTS = {"autoheal": autoheal.config.Config, "certsync": certsync.config.Config, "logban": logban.config.Config}

@@ -63,7 +63,7 @@ def test_files_of_root_alone_are_read_by_root_without_a_capability(
     assert ours.run("confcheck", "check")[0] == 0
 
 
-def test_with_the_profile_strict_the_stack_starts_only_when_nothing_is_found(
+def test_with_compose_strict_the_stack_starts_only_when_nothing_is_found(
     engine: GivenEngine, containers: Containers, root: Path, tmp_path: Path
 ) -> None:
     image = agent_image(engine, "confcheck")
@@ -86,10 +86,13 @@ def test_with_the_profile_strict_the_stack_starts_only_when_nothing_is_found(
     )
     spoiled(root, "haraka/me", "mail.postbox.test", "__HOST__")
     variables = {
-        "COMPOSE_PROFILES": "strict", "WD_CONFIG": str(root), "SIDECARS_IMAGE_CONFCHECK": image,
+        "WD_CONFIG": str(root), "SIDECARS_IMAGE_CONFCHECK": image,
         "HOSTNAMES": "mail.postbox.test",
     }  # fmt: skip
-    files = [stack / "docker-compose.yml", *(ROOT / f"compose.{name}.yml" for name in ("sidecars", "wildduck"))]
+    files = [
+        stack / "docker-compose.yml",
+        *(ROOT / f"compose.{name}.yml" for name in ("sidecars", "wildduck", "strict")),
+    ]
     with Compose(engine.url, stack, name="strict", files=files, variables=variables) as compose:
         refused = compose.run("up", "--detach", "--pull", "never", "haraka", "wildduck", check=False)
         assert refused.returncode != 0

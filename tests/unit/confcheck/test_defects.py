@@ -51,6 +51,7 @@ DEFECTS = [
     Defect("leftover-example", "zone-mta/pools.toml", 'name="mail.postbox.test"', 'name="example.com"'),
     Defect("leftover-example", WEBMAIL, 'appId="https://mail.postbox.test"', 'appId="https://www.example.org/u2f"'),
     Defect("leftover-changeme", BREAKER, "Zb2breaker0secret0alone0x7", "CHANGEME"),
+    Defect("leftover-changeme", "rspamd/local.d/rbl.conf", "q7dqs0token0of0the0tests00", "your_DQS_key"),
     Defect("default-secret", "wildduck/api.toml", "vT7hmac0secret0of0accessQ2", "a secret cat"),
     Defect(
         "default-secret",
@@ -125,13 +126,20 @@ def test_a_defect_is_found_where_it_is_and_nothing_else(tmp_path: Path, defect: 
 
 def test_an_api_without_token_and_access_control_is_open(tmp_path: Path) -> None:
     root = copied(tmp_path)
-    spoiled(root, WEBMAIL, 'accessToken="k3Yq0token0of0the0api0Zt41"', "")
     line = spoiled(root, "wildduck/api.toml", '\naccessToken="k3Yq0token0of0the0api0Zt41"', "\n")
     assert told(root) == [], "access control still asks for a token"
 
     spoiled(root, "wildduck/api.toml", "[accessControl]\nenabled = true", "[accessControl]\nenabled = false")
 
     assert told(root) == [("wildduck/api.toml", line, "wildduck-api-open")]
+
+
+def test_without_a_file_that_includes_them_each_file_is_the_section_of_its_name(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    (root / "wildduck/default.toml").unlink()
+    line = spoiled(root, HARAKA, "Lp5loop0secret0shared0w8", "another0secret")
+
+    assert told(root) == [(HARAKA, line, "loop-secret")]
 
 
 def test_what_set_up_leaves_behind_is_all_found(tmp_path: Path) -> None:

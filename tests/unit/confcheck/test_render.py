@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_read_leaves_every_file_as_it_was(root: Path) -> N
 def test_a_link_in_the_place_of_a_file_leaves_every_file_as_it_was(root: Path) -> None:
     (root / "haraka/me").rename(root / "haraka/mine")
     (root / "haraka/me").symlink_to("mine")
-    assert [each.split(":")[0] for each in refused(root)] == ["haraka/me"]
+    assert [each.split(",")[0] for each in refused(root)] == ["haraka/me:1 is a link: put a file there"]
 
 
 def test_a_value_that_fits_nowhere_leaves_every_file_as_it_was(root: Path) -> None:
@@ -123,6 +123,20 @@ def test_a_folder_that_cannot_be_written_leaves_every_file_as_it_was(root: Path)
         os.chown(path, 1000, 1000)
     os.chown(root, 1000, 1000)
     os.chown(root / "haraka", 0, 0)  # its files are the user's, but no other can be put beside them
+    for parent in [root, *root.parents][:-2]:
+        parent.chmod(0o755)
+    assert in_a_child(attempt) == 0
+
+
+@as_root
+def test_a_file_that_cannot_be_given_back_to_its_owner_leaves_every_file_as_it_was(root: Path) -> None:
+    def attempt() -> None:
+        os.setuid(1000)
+        assert refused(root)
+
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 1000, 1000)
+    os.chown(root / "haraka/me", 1001, 1001)
     for parent in [root, *root.parents][:-2]:
         parent.chmod(0o755)
     assert in_a_child(attempt) == 0

@@ -91,6 +91,7 @@ def test_any_value_is_written_so_that_it_reads_back_or_not_at_all(kind: str, val
         ("ini", "a = __ONE__\n", {"ONE": "x\ny"}),
         ("ini", "a = __ONE__\n", {"ONE": "x\\"}),  # would go on in the next line
         ("ini", "a = b \\\n __ONE__\n", {"ONE": "x"}),
+        ("ini", "__ONE__ = 1\n", {"ONE": "a=b"}),  # another name
         ("lines", "__ONE__\n", {"ONE": "# a comment"}),
         ("yaml", "a: |\n  __ONE__\n", {"ONE": "x"}),
         ("ucl", 'a = "__ONE__";\n', {"ONE": "$CONFDIR"}),

@@ -46,6 +46,18 @@ def test_a_file_that_is_not_utf_8_is_told_with_its_line_and_nothing_is_concluded
     assert told(root) == [("wildduck/api.toml", 2, "not-utf-8")]
 
 
+def test_what_may_stand_in_a_file_that_cannot_be_read_is_neither_missing_nor_unequal(root: Path) -> None:
+    (root / "wildduck/sender.toml").write_bytes(b"# \xff\n")
+    controller = root / "rspamd/local.d/worker-controller.inc"
+    controller.write_text("".join(each for each in controller.open() if not each.startswith("enable_password")))
+    (root / "rspamd/override.d/worker-controller.inc").write_bytes(b"# \xff\n")
+
+    assert told(root) == [
+        ("rspamd/override.d/worker-controller.inc", 1, "not-utf-8"),
+        ("wildduck/sender.toml", 1, "not-utf-8"),
+    ]
+
+
 def test_a_nul_is_told(root: Path) -> None:
     (root / "haraka/me").write_bytes(b"mail.postbox.test\n\0\n")
     assert told(root) == [("haraka/me", 2, "syntax")]
@@ -127,7 +139,7 @@ def test_a_referred_file_behind_a_link_out_of_the_root_is_not_called_missing(roo
 
 
 def test_hidden_files_are_nobodys_settings(root: Path) -> None:
-    (root / "haraka/.tls.ini.swp").write_text("__X__")
+    (root / "haraka/.tls.ini").write_text("key=__X__\n")
     assert told(root) == []
 
 
