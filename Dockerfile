@@ -22,16 +22,7 @@ COPY agents/ /source/agents/
 COPY common/ /source/common/
 RUN /wheels/in-image own-wheel
 
-# What changes with every edit comes last.
-FROM builder AS autoheal-packages
-RUN /wheels/in-image packages autoheal
-COPY --from=own-wheel /own-wheel/ /own-wheel/
-RUN /wheels/in-image install
-
-FROM builder AS logban-packages
-RUN /wheels/in-image packages logban
-COPY --from=own-wheel /own-wheel/ /own-wheel/
-RUN /wheels/in-image install
+# In each agent's stages, what changes with every edit comes last.
 
 # What runs: Python, the agent's packages, and neither pip nor compiler. python:slim comes with a pip and without the
 # bytecode of its standard library, Debian's python3 the other way round.
@@ -43,6 +34,11 @@ compileall.compile_dir(sysconfig.get_path("stdlib"), quiet=2, rx=re.compile("/(t
  && useradd --uid 10001 --gid sidecars --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sidecars
 ENV PATH=/opt/sidecars/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 LABEL wildduck-sidecars.build=agent org.opencontainers.image.licenses=MIT
+
+FROM builder AS autoheal-packages
+RUN /wheels/in-image packages autoheal
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
 
 FROM runtime AS autoheal
 # Before VOLUME, so that a new volume belongs to the user.
@@ -78,6 +74,49 @@ LABEL org.opencontainers.image.title="wildduck-sidecars certsync" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 
+FROM builder AS stats-packages
+RUN /wheels/in-image packages stats
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
+FROM runtime AS stats
+RUN install --directory --owner=sidecars --group=sidecars --mode=0750 /var/lib/stats
+VOLUME /var/lib/stats
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["stats", "healthcheck"]
+ENTRYPOINT ["stats"]
+COPY --from=stats-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars stats" \
+      org.opencontainers.image.description="One page that says whether mail flows, what was healed, what expires and who is banned" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+# The doctor: run now and then by a person, on the host's network, with the engine's socket.
+FROM builder AS sidecars-packages
+RUN /wheels/in-image packages sidecars
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
+FROM runtime AS sidecars
+USER 10001:10001
+ENTRYPOINT ["sidecars"]
+CMD ["doctor"]
+COPY --from=sidecars-packages /opt/sidecars /opt/sidecars
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wildduck-sidecars sidecars" \
+      org.opencontainers.image.description="Looks at a deployment of the suite and says what is wrong and what mends it" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+FROM builder AS logban-packages
+RUN /wheels/in-image packages logban
+COPY --from=own-wheel /own-wheel/ /own-wheel/
+RUN /wheels/in-image install
+
 # Root, since only root keeps NET_ADMIN across exec: docker run --cap-drop ALL --cap-add NET_ADMIN --network host.
 FROM runtime AS logban
 COPY scripts/in-image .cache/debs/logban/*.deb /debs/
@@ -104,23 +143,5 @@ ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wildduck-sidecars socket-proxy" \
       org.opencontainers.image.description="Lets through to the Docker engine what one agent asks for, and nothing else" \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.revision=$REVISION
-
-# The doctor: run now and then by a person, on the host's network, with the engine's socket.
-FROM builder AS sidecars-packages
-RUN /wheels/in-image packages sidecars
-COPY --from=own-wheel /own-wheel/ /own-wheel/
-RUN /wheels/in-image install
-
-FROM runtime AS sidecars
-USER 10001:10001
-ENTRYPOINT ["sidecars"]
-CMD ["doctor"]
-COPY --from=sidecars-packages /opt/sidecars /opt/sidecars
-ARG VERSION=0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="wildduck-sidecars sidecars" \
-      org.opencontainers.image.description="Looks at a deployment of the suite and says what is wrong and what mends it" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION

@@ -137,7 +137,7 @@ def plan(config: Config) -> Plan:
     )
     sources = _sources(config, written, complaints)
     found = (*written.targets, *dropped_in)
-    if not found and not config.asks_labels:
+    if not found and not config.asks_labels and not complaints:
         complaints.append(f"nothing to do: expected CERT_DOMAIN, targets in {config.config}, or an engine to ask")
     complaints.extend(_collisions(found))
     if complaints:

@@ -87,8 +87,12 @@ class Delivery:
             self._note_in_place(known, chosen, dry_run=dry_run)
             return Verdict(State.IN_PLACE, chosen, files.pair or chosen)
         refusal = self._objection(target, files, chosen, known, force=force)
-        if refusal is None and not dry_run:
-            refusal = self._deliver(target, files, chosen, known)
+        if refusal is None:
+            refusal = (
+                self.store.objection(_placements(target, chosen, files.password))
+                if dry_run
+                else self._deliver(target, files, chosen, known)
+            )
         if refusal:
             return Verdict(State.REFUSED, chosen, files.pair, refusal)
         return Verdict(State.DELIVERED, chosen, files.pair if dry_run else chosen)

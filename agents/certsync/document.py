@@ -26,7 +26,7 @@ from certsync.target import (
     Signal,
     Target,
     Touch,
-    objection_to_signal,
+    signal_for,
 )
 
 
@@ -173,8 +173,10 @@ class _Reader(Reader):
     def signal(self, fields: Mapping[str, Any], path: str) -> Reload:
         name = self.required_text(fields["signal"], f"{path}.signal")
         container = self.container(fields, path)
-        if objection := objection_to_signal(name, container):
-            self.complain(f"{path}.signal", f"another way to reload ({objection})", name)
+        try:
+            name = signal_for(name, container)
+        except ValueError as error:
+            self.complain(f"{path}.signal", str(error), name)
         return Signal(container, name)
 
     def http(self, fields: Mapping[str, Any], path: str) -> Reload:

@@ -118,8 +118,12 @@ def _target(name: str, consumer: Consumer, labels: Mapping[str, str]) -> Target:
     )
     if not outputs and not isinstance(reload, Http):
         raise ValueError("nothing says where the files go: certsync.preset, .certificate and .key, or .combined")
-    if wrong := [one.path for one in outputs if not one.path.startswith("/") or one.path.endswith("/")]:
+    if wrong := [one.path for one in outputs if not _names_a_file(one.path)]:
         raise ValueError(f"expected the absolute path of a file, found {', '.join(wrong)}")
+    if len({one.path for one in outputs}) < len(outputs):
+        raise ValueError(
+            "expected a path of its own for each file (certsync.combined holds key and certificate in one)"
+        )
     return Target(
         name=name,
         wanted=Wanted(domains, labels.get("resolver")),
@@ -131,9 +135,17 @@ def _target(name: str, consumer: Consumer, labels: Mapping[str, str]) -> Target:
     )
 
 
+def _names_a_file(path: str) -> bool:
+    """Whether a path says where a file is without leading out again of where it has led."""
+    return path.startswith("/") and not path.endswith("/") and ".." not in PurePosixPath(path).parts
+
+
 def _reload(consumer: Consumer, labels: Mapping[str, str], preset: Preset) -> Reload:
     text = labels.get("reload", preset.reload).replace("{host}", consumer.name)
-    found = _converted("reload", text, lambda text: targets.reload(text, consumer.row.name))
+    names = (consumer.name, consumer.row.image, labels.get("preset", ""))
+    found = _converted("reload", text, lambda text: targets.reload(text, consumer.row.name, *names))
+    if isinstance(found, Touch) and not _names_a_file(found.path):
+        raise ValueError(f"certsync.reload={text!r}: expected touch: and the absolute path of a file")
     if isinstance(found, Restart) and "reload" not in labels:
         return Restart(found.container, patience_seconds=preset.patience_seconds)
     return found

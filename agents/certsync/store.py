@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from certsync.refusal import Reason, RefusalError
+from certsync.refusal import Reason, Refusal, RefusalError
 from sidecarkit import store
 from sidecarkit.store import Cause, NotStored, Owner, Placement, content_of, stands_as, sweep, write_own
 
@@ -27,3 +27,11 @@ class Store(store.Store):
             store.Store.deliver(self, target, placements)  # not super(): with slots, the class is made anew
         except NotStored as error:
             raise RefusalError(_REASONS[error.cause], str(error)) from None
+
+    def objection(self, placements: Iterable[Placement]) -> Refusal | None:
+        """Say what would keep *placements* from their places, as far as that can be seen without writing."""
+        try:
+            self.examine(placements)
+        except NotStored as error:
+            return Refusal(_REASONS[error.cause], str(error))
+        return None

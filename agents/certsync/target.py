@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,8 @@ class Target:
         return self.password_file.read_bytes().rstrip(b"\r\n") if self.password_file else None
 
 
+_SIGNALS = {one.value: one.name.removeprefix("SIG") for one in signal.Signals}
+
 # Where SIGHUP does not mean "read your files again": Haraka flushes its queue, ZoneMTA ends, WildDuck blocks for
 # seconds and writes a heap snapshot with the private key in it to /tmp.
 _HANGUP_KILLS = re.compile(
@@ -111,15 +114,39 @@ _HANGUP_KILLS = re.compile(
 )
 
 
+def signal_name(text: str) -> str:
+    """Read a signal as the engine does: by its name in any case, with or without SIG, or by its number.
+
+    Raises ValueError: what is accepted.
+    """
+    bare = text.strip().upper().removeprefix("SIG")
+    if re.fullmatch(r"\+?0*[1-9][0-9]?", bare, re.ASCII):
+        bare = _SIGNALS.get(int(bare), "")
+    if bare not in _SIGNALS.values() and not re.fullmatch(r"RTM(IN\+|AX-)[0-9]{1,2}", bare, re.ASCII):
+        raise ValueError("the name of a signal, such as HUP or USR1")
+    return bare
+
+
 def objection_to_signal(name: str, *consumers: str) -> str | None:
     """Say why signal *name* must not be sent to a container with one of these names, services or images."""
-    if name not in {"HUP", "SIGHUP", "1"}:
-        return None
+    try:
+        if signal_name(name) != "HUP":
+            return None
+    except ValueError:
+        return None  # the engine knows it no better
     for consumer in consumers:
         bare = consumer.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
         if _HANGUP_KILLS.search(bare):
             return f"SIGHUP does not reload {bare}: Haraka flushes its queue, ZoneMTA ends, WildDuck dumps its memory"
     return None
+
+
+def signal_for(text: str, *consumers: str) -> str:
+    """Read a signal that one of *consumers* shall get. Raises ValueError: what is accepted, or why it must not."""
+    name = signal_name(text)
+    if objection := objection_to_signal(name, *consumers):
+        raise ValueError(f"another way to reload ({objection})")
+    return name
 
 
 def endpoint(text: str, default_host: str) -> Endpoint | None:
@@ -133,8 +160,11 @@ def endpoint(text: str, default_host: str) -> Endpoint | None:
     return Endpoint(found[1].strip("[]") or default_host, int(found[2]), starttls)
 
 
-def reload(text: str, container: str) -> Reload:
-    """Read the short form that labels use. Raises ValueError: what is accepted."""
+def reload(text: str, container: str, *names: str) -> Reload:
+    """Read the short form that labels use. Raises ValueError: what is accepted.
+
+    *names* are what else the *container* is called: its service, its image.
+    """
     word, _, rest = text.partition(":")
     if text == "none":
         return None
@@ -143,14 +173,19 @@ def reload(text: str, container: str) -> Reload:
     if word == "touch" and rest.startswith("/"):
         return Touch(rest)
     if word == "signal" and rest:
-        if objection := objection_to_signal(rest, container):
-            raise ValueError(f"another way to reload ({objection})")
-        return Signal(container, rest)
-    if word == "exec" and rest:
-        return Exec(container, tuple(shlex.split(rest)))
+        return Signal(container, signal_for(rest, container, *names))
+    if word == "exec" and rest.strip():
+        return Exec(container, _words(rest))
     if word in {"http", "https"} and rest.startswith("//"):
         return Http(text)
     raise ValueError("none, restart, touch:/path, signal:NAME, exec:COMMAND or an http:// address of WildDuck's API")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError("a command whose quotes are closed") from None
 
 
 def owner(text: str) -> Owner:

@@ -1,6 +1,7 @@
 """What a stack's settings break of the rules. Asks the disk for nothing but whether a named file is there."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -115,7 +116,7 @@ class _Judge:
         if found:
             yield self.about(rule, found[-1])
             return
-        document, line = _where_it_would_stand(check.at[0], beside)
+        document, line = _where_it_would_stand(check.at[0], self.stack.around(check.beside))
         yield _finding(rule, document.path, line, {"key": str(check.at[0]).partition(":")[2]})
 
     def equal(self, rule: Rule, check: Equal) -> Iterator[Finding]:
@@ -125,13 +126,16 @@ class _Judge:
         known = [each for each in sides if each is not None]
         if not known or any(self.is_blamed(setting) for setting, _ in known):
             return
-        first, first_part = known[0]
+        # Of three, two are more likely right; of two, the first.
+        common, _ = Counter(part for _, part in known).most_common(1)[0]
+        right = next(setting for setting, part in known if part == common)
         for side, found in zip(check.sides, sides, strict=True):
             if found is None:
                 if check.both_or_none:
-                    yield from self.lonely(rule, side, first)
-            elif found[1] != first_part:
-                yield self.about(rule, found[0], {"other": _spot(first)})
+                    yield from self.lonely(rule, side, right)
+            elif found[1] != common:
+                self.blame(found[0].document, found[0].entry)
+                yield self.about(rule, found[0], {"other": _spot(right)})
 
     def first(self, side: Iterable[Place], part: str) -> tuple[Setting, str] | None:
         for place in side:
@@ -146,12 +150,7 @@ class _Judge:
         if present := self.stack.at(place):  # it is there, and empty
             yield self.about(rule, present[-1], {"other": _spot(other)})
             return
-        around: list[Setting] = []
-        pattern = place.pattern[:-1]
-        while not around and pattern:
-            around = self.stack.at(Place(place.service, (*pattern, "**")))
-            pattern = pattern[:-1]
-        if around:
+        if around := self.stack.around(Place(place.service, place.pattern[:-1])):
             document, line = _where_it_would_stand(place, around)
             words = {"key": dotted(place.pattern), "value": "not set", "other": _spot(other)}
             yield _finding(rule, document.path, line, words)
@@ -201,16 +200,11 @@ def _part(text: str, part: str) -> str | None:
 
 
 def _where_it_would_stand(place: Place, around: list[Setting]) -> tuple[Document, int]:
-    """Find the line for something that is not there: where it is commented out, else the section, else what is near."""
-    near = around[0]
-    documents = {id(each.document): each.document for each in around}.values()
+    """Find the line for what is not there: where it is commented out below what is *around*, else the first of that."""
     name = re.escape(place.pattern[-1])
     commented = re.compile(rf"^[ \t]*(?:[#;]|//)+[ \t]*[\"']?{name}[\"']?[ \t]*[:=]", re.MULTILINE)
-    for document in documents:
-        if found := commented.search(document.text):
+    for document in {id(each.document): each.document for each in around}.values():
+        start = min(each.entry.span[0] for each in around if each.document is document)
+        if found := commented.search(document.text, start):
             return document, document.text.count("\n", 0, found.end()) + 1
-    for setting in around:
-        document, key = setting.document, setting.entry.key
-        if lines := [line for section, line in document.reading.sections if section and section == key[: len(section)]]:
-            return document, lines[-1]
-    return near.document, near.entry.line
+    return around[0].document, around[0].entry.line

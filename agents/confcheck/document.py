@@ -54,7 +54,6 @@ class Reading:
 
     entries: tuple[Entry, ...] = ()
     includes: tuple[Include, ...] = ()
-    sections: tuple[tuple[Key, int], ...] = ()  # tables, with the line where each begins
     problems: tuple[Problem, ...] = ()
 
 

@@ -75,6 +75,14 @@ class Stack:
         last = {each.key: each.document.path for each in found}
         return [each for each in found if last[each.key] == each.document.path]
 
+    def around(self, place: Place) -> list[Setting]:
+        """Give all that stands at *place* or the nearest thing above it: values and names."""
+        for length in range(len(place.pattern), 0, -1):
+            pattern = (*place.pattern[:length], "**")
+            if found := [each for each in self.settings.get(place.service, ()) if matches(each.key, pattern)]:
+                return found
+        return []
+
     def inside(self, service: Service, path: str) -> PurePosixPath | None:
         """Translate a path of the server into one below our root; None when it lies where we do not see."""
         path = path.removeprefix("file://")

@@ -96,7 +96,7 @@ def _document(root: Path, path: PurePosixPath, kind: str) -> Document | Problem:
         return Problem("syntax", error.line, error.reason)
     if text.startswith("\ufeff") and kind in formats.MARK_IS_TEXT:
         mark = Problem("byte-order-mark", 1, "begins with a byte order mark")
-        reading = Reading(reading.entries, reading.includes, reading.sections, (mark, *reading.problems))
+        reading = Reading(reading.entries, reading.includes, (mark, *reading.problems))
     return Document(str(path), kind, text, reading)
 
 

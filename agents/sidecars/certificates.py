@@ -38,7 +38,7 @@ def findings(deployment: Deployment) -> Iterator[Finding]:
 
 def _told(deployment: Deployment) -> dict[str, dict[str, Any]]:
     """Give what certsync says of its targets, by name."""
-    document = deployment.testimony.certsync or {}
+    document = deployment.said.certsync or {}
     return {str(one.get("name")): one for one in document.get("targets") or [] if isinstance(one, dict)}
 
 
@@ -102,7 +102,7 @@ def _deliverable(one: Container, agent: Container) -> Iterator[Finding]:
 
 
 def _sources(deployment: Deployment, agent: Container | None) -> Iterator[Finding]:
-    document = deployment.testimony.certsync or {}
+    document = deployment.said.certsync or {}
     for source in document.get("sources") or []:
         reason, detail = source.get("reason"), source.get("detail")
         if reason:

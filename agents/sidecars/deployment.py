@@ -18,7 +18,7 @@ class Blind:
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Said:
     """What the running agents' `status --json` said; None where one was not asked or did not answer."""
 
     autoheal: Sequence[Mapping[str, Any]] | None = None
@@ -63,7 +63,7 @@ class Deployment:
     now: datetime
     containers: tuple[Container, ...]
     judged: tuple[Container, ...]
-    testimony: Testimony = field(default_factory=Testimony)
+    said: Said = field(default_factory=Said)
     stores: tuple[Store, ...] = ()
     served: tuple[Served, ...] = ()
     firewall: Firewall | None = None

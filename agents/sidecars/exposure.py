@@ -71,7 +71,7 @@ def _firewall(deployment: Deployment) -> Iterator[Finding]:
     walls, agent = deployment.firewall, deployment.agent("logban")
     if walls is None or agent is None:
         return
-    backend = str((deployment.testimony.logban or {}).get("backend") or agent.setting("LOGBAN_BACKEND", "auto"))
+    backend = str((deployment.said.logban or {}).get("backend") or agent.setting("LOGBAN_BACKEND", "auto"))
     if len(walls.engine) > 1:
         told = f"the engine's chains are in {' and in '.join(sorted(walls.engine))}: those of one are left over"
         mend = "choose one (update-alternatives --set iptables /usr/sbin/iptables-nft), then restart the host"

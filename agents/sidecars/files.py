@@ -39,19 +39,17 @@ def read(engine: Engine, container: str, path: str, limit: int) -> bytes:
 @contextmanager
 def _archive(engine: Engine, container: str, path: str) -> Iterator[tarfile.TarFile]:
     where = f"/containers/{quote(container, safe='')}/archive"
-    with (
-        closing(engine.stream("archive", where, {"path": path}, silence_seconds=_SILENCE_SECONDS)) as stream,
-        # Block by block: of a file that is only looked at, such as acme.json, no more than its head is taken.
-        tarfile.open(mode="r|", fileobj=stream.response, bufsize=tarfile.BLOCKSIZE) as archive,
-    ):
-        yield archive
+    with closing(engine.stream("archive", where, {"path": path}, silence_seconds=_SILENCE_SECONDS)) as stream:
+        try:
+            # Block by block: of a file that is only looked at, such as acme.json, no more than its head is taken.
+            with tarfile.open(mode="r|", fileobj=stream.response, bufsize=tarfile.BLOCKSIZE) as archive:
+                yield archive
+        except (OSError, tarfile.TarError) as error:
+            raise EngineUnavailable(f"archive: {path}: {error}") from error
 
 
 def _first(archive: tarfile.TarFile, path: str) -> tarfile.TarInfo:
-    try:
-        member = archive.next()
-    except (OSError, tarfile.TarError) as error:
-        raise EngineUnavailable(f"archive: {path}: {error}") from error
+    member = archive.next()
     if member is None:
         raise EngineUnavailable(f"archive: {path}: the engine sent nothing")
     return member

@@ -13,15 +13,24 @@ from sidecars.deployment import Deployment
 from sidecars.facts import Container
 from sidecars.finding import Finding
 
-# Tests that ask more than their own process: (kind, pattern in the test, what is wrong with it).
+# Tests that ask more than their own process: (kind, pattern in the test, what is wrong with it). The test itself is not
+# shown: `redis-cli -a PASSWORD ping` is a popular one.
 _ASKS_OTHERS = (
     (
         "wildduck",
         r"/health\b",
-        "GET /health writes to MongoDB and Redis: when one of them hangs, WildDuck is restarted for it",
+        "it asks for /health, which writes to MongoDB and Redis: when one of them hangs, WildDuck is restarted for it",
     ),
-    ("webmail", r":3000(/?|/account\S*)(['\"\s]|$)", "each call makes a session in Redis; /favicon.ico makes none"),
-    ("redis", r"redis-cli(?!.*PONG).*ping", "redis-cli ends with 0 also on NOAUTH and LOADING"),
+    (
+        "webmail",
+        r":3000(/?|/account\S*)(['\"\s]|$)",
+        "it asks for a page, which makes a session in Redis each time; /favicon.ico makes none",
+    ),
+    (
+        "redis",
+        r"redis-cli(?!.*PONG).*ping",
+        "it does not look at the answer: redis-cli ends with 0 on NOAUTH and LOADING, too",
+    ),
 )
 
 
@@ -36,7 +45,7 @@ def findings(deployment: Deployment) -> Iterator[Finding]:
         if one.kind == "other-healer" and one.running and deployment.agents("autoheal"):
             told = f"{one.row.image} runs in {one.row.name}, beside autoheal"
             yield Finding("other_healer", one, told, f"take {one.name} out; autoheal reads its variables and labels")
-    for view in deployment.testimony.autoheal or ():
+    for view in deployment.said.autoheal or ():
         if view.get("given_up"):
             subject = next((one for one in deployment.judged if one.row.id == view.get("container_id")), None)
             told = (
@@ -73,7 +82,7 @@ def _asks_others(one: Container) -> Iterator[Finding]:
     test = " ".join(one.details.healthcheck) if one.details else ""
     for kind, pattern, why in _ASKS_OTHERS:
         if one.kind == kind and re.search(pattern, test):
-            yield Finding("healthcheck_of_others", one, f"{test}: {why}", remedy.healthcheck(one))
+            yield Finding("healthcheck_of_others", one, why, remedy.healthcheck(one))
 
 
 def _namespace(one: Container, deployment: Deployment) -> Iterator[Finding]:

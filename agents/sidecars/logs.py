@@ -40,7 +40,7 @@ def findings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _views(deployment: Deployment) -> list[dict[str, Any]]:
-    document = deployment.testimony.logban or {}
+    document = deployment.said.logban or {}
     return [one for one in document.get("containers") or [] if isinstance(one, dict)]
 
 
@@ -119,7 +119,7 @@ def _not_guessed(one: Container, told: str, known: str) -> Finding:
 
 def _hidden(deployment: Deployment) -> Iterator[Finding]:
     v6 = '{"ipv6": true, "ip6tables": true, "experimental": true, "fixed-cidr-v6": "fd00:d0c::/64"}'
-    for seen in (deployment.testimony.logban or {}).get("hidden_clients") or []:
+    for seen in (deployment.said.logban or {}).get("hidden_clients") or []:
         told = f"{seen.get('offences')} offences came from {seen.get('address')}, the gateway of {seen.get('network')}"
         yield Finding("clients_hidden", None, told, str(seen.get("advice")))
     for one in deployment.judged:

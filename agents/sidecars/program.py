@@ -55,7 +55,9 @@ def _doctor(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sidecars", description="What concerns all agents of the suite.")
+    parser = argparse.ArgumentParser(
+        prog="sidecars", description="What concerns all agents of the suite.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"sidecars {package_version()}")
     words = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     doctor = words.add_parser(
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         help="look at a running deployment and say what is wrong and what mends it",
         description=_DOCTOR,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     doctor.add_argument("--json", action="store_true", help="as a JSON object")
     doctor.add_argument(

@@ -25,7 +25,7 @@ def findings(deployment: Deployment) -> Iterator[Finding]:
         yield from _presence(name, deployment)
     for one in deployment.judged:
         if one.agent:
-            yield from _condition(one)
+            yield from _condition(one, deployment)
             yield from _settings(one)
             yield from _socket(one, deployment)
 
@@ -56,8 +56,10 @@ def _has_other_work(agent: Container, deployment: Deployment) -> bool:
     return "LOGBAN_CONFIG" in agent.details.variables or agent.mount_at("/etc/logban") is not None
 
 
-def _condition(one: Container) -> Iterator[Finding]:
+def _condition(one: Container, deployment: Deployment) -> Iterator[Finding]:
     if not one.running:
+        if any(other.running for other in deployment.agents(one.agent)):
+            return  # another one does its work; this is left over
         code = f", exit status {one.details.exit_code}" if one.details and one.row.state != "paused" else ""
         mend = "docker unpause" if one.row.state == "paused" else f"read docker logs {one.row.name}, then docker start"
         yield Finding("agent_not_running", one, f"it is {one.row.state}{code}", f"{mend} {one.row.name}")

@@ -44,15 +44,16 @@ def look(engine: Engine, projects: Sequence[str], configuration: Sequence[Findin
         mask = Mask(line for one in inspected if one for line in (one.get("Config") or {}).get("Env") or [])
         everyone = tuple(facts.container(row, one, mask) for row, one in zip(rows, inspected, strict=True))
         judged = deployment.judged(everyone, projects)
-        agents = {one.agent: one for one in everyone if one.agent and one.running}
+        found = {one.agent: one for one in sorted(everyone, key=lambda one: one.running) if one.agent}
+        agents = {name: one for name, one in found.items() if one.running}
         consumers = [one for one in judged if one.asks("certsync") and one.running]
         served = list(pool.map(lambda one: wire.look(engine, one, blind.append), consumers))
     gathered = Deployment(
         now=now,
         containers=everyone,
         judged=judged,
-        testimony=voices.hear(engine, agents, blind.append),
-        stores=_stores(engine, agents.get("certsync"), blind.append),
+        said=voices.hear(engine, agents, blind.append),
+        stores=_stores(engine, found.get("certsync"), blind.append),
         served=tuple(one for one in served if one),
         firewall=_firewall(engine, agents.get("logban"), blind.append),
         public_ipv6=_public_ipv6() if _beside_the_engine(rows) else None,
@@ -78,9 +79,10 @@ def _stores(engine: Engine, certsync: Container | None, blind: Tell) -> tuple[St
         return ()
     try:
         entry = files.look(engine, certsync.row.id, path)
-    except ContainerGone:
-        return (Store(certsync, path, "missing"),)
     except EngineError as error:
+        # The engine says 404 of a file that is not there, and of a container that went in the meantime.
+        if isinstance(error, ContainerGone) and "No such container" not in str(error):
+            return (Store(certsync, path, "missing"),)
         blind(Blind(f"{path} in {certsync.name}", str(error)))
         return ()
     return (Store(certsync, path, entry.kind, entry.owner, entry.mode),)

@@ -6,19 +6,19 @@ from typing import Any
 
 from sidecarkit.engine import Engine
 from sidecarkit.errors import EngineError
-from sidecars.deployment import Blind, Firewall, Testimony
+from sidecars.deployment import Blind, Firewall, Said
 from sidecars.facts import Container
 
 Tell = Callable[[Blind], None]
 
 
-def hear(engine: Engine, agents: dict[str, Container], blind: Tell) -> Testimony:
+def hear(engine: Engine, agents: dict[str, Container], blind: Tell) -> Said:
     """Ask each of *agents* (name: running container)."""
     said = {
         name: _status(engine, one, blind) for name, one in agents.items() if name in {"autoheal", "certsync", "logban"}
     }
     autoheal = said.get("autoheal")
-    return Testimony(
+    return Said(
         autoheal=[view for view in autoheal if isinstance(view, dict)] if isinstance(autoheal, list) else None,
         certsync=_document(said.get("certsync")),
         logban=_document(said.get("logban")),

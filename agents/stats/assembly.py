@@ -8,6 +8,7 @@ from stats.agents import Autoheal, Certsync, LogbanFigures, LogbanState
 from stats.config import Config
 from stats.containers import Containers
 from stats.mailflow import Answering, OpenSearch, Rspamd, ZoneMta
+from stats.mongo import Mongo
 from stats.redis import Redis
 from stats.source import Source
 
@@ -47,8 +48,6 @@ def _over_http(config: Config) -> Iterator[Source]:
 
 
 def _mongo(url: str) -> Source:
-    from stats.mongo import Mongo  # noqa: PLC0415 - its client takes 8 MB, where there is no MongoDB in vain
-
     try:
         return Mongo(url, TIMEOUT_SECONDS)
     except ValueError as error:

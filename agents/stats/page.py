@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from stats import wording
-from stats.policy import SERVICES, State
+from stats.policy import SERVICES, TITLE_PROBLEMS, State
 from stats.snapshot import Snapshot, Trend
 from stats.sparkline import sparkline
 
@@ -83,6 +83,7 @@ def context(snapshot: Snapshot, document: dict[str, Any]) -> dict[str, Any]:
     return {
         "document": document,
         "services": SERVICES,
+        "shown_problems": TITLE_PROBLEMS,
         "titles": TITLES,
         "figures": FIGURES,
         "lines": {name: lines(snapshot, name) for name in SERVICES},

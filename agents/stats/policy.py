@@ -160,5 +160,5 @@ def certificate_problem(one: Certificate, now: float) -> str | None:
     if not one.in_sync:
         return "not delivered"
     if left is not None and left < EXPIRY_DAYS:
-        return f"ends in {left:.0f} days"
+        return f"ends in {int(left)} days"
     return None

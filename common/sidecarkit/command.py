@@ -72,12 +72,13 @@ def _perform(agent: Agent[C], chosen: argparse.Namespace, environ: Mapping[str, 
 
 
 def _parser(agent: Agent[C]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=agent.name, description=agent.summary)
+    parser = argparse.ArgumentParser(prog=agent.name, description=agent.summary, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"{agent.name} {package_version()}")
     parser.set_defaults(command=agent.commands[0].name, perform=agent.commands[0])
     words = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in agent.commands:
-        word = words.add_parser(command.name, help=command.help, description=command.help)
+        # A word that is not quite one of ours is a mistake: `--forc` might have meant something else.
+        word = words.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
         command.arguments(word)
         word.set_defaults(command=command.name, perform=command)
     for name, help_text in (

@@ -102,6 +102,16 @@ class Store:
         finally:
             _clean(moves)
 
+    def examine(self, placements: Iterable[Placement]) -> None:
+        """Raise `NotStored` for what can be seen, without writing anything, to stand in the way of `deliver`."""
+        points = self.mount_points()
+        for placement in placements:
+            with _told(placement.path):
+                directory, _, _ = _place(placement, points)
+                if not os.access(directory, os.W_OK | os.X_OK):
+                    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
+                    raise OSError(errno.EROFS if read_only else errno.EACCES, "", directory)
+
     def recover(self) -> list[str]:
         """Finish what a kill interrupted and name the targets it was done for. Call once, before the first delivery."""
         repaired = []
@@ -175,8 +185,8 @@ def stands_as(placement: Placement) -> bool:
     )
 
 
-def _stage(placement: Placement, points: frozenset[str]) -> _Move:
-    """Write the file beside its place. Nothing of the target has changed after this, whether it returns or raises."""
+def _place(placement: Placement, points: frozenset[str]) -> tuple[str, str, os.stat_result | None]:
+    """Find the place of a file: (its directory, its name there, what stands there)."""
     directory, final = os.path.split(_resolved(placement, points))
     place = os.path.join(directory, final)  # noqa: PTH118
     if place in points:
@@ -184,14 +194,19 @@ def _stage(placement: Placement, points: frozenset[str]) -> _Move:
             Cause.NOT_REPLACEABLE,
             f"{placement.path} is mounted as a single file, which cannot be replaced: mount its directory",
         )
-    existing = _existing(place)
+    return directory, final, _existing(place)
+
+
+def _stage(placement: Placement, points: frozenset[str]) -> _Move:
+    """Write the file beside its place. Nothing of the target has changed after this, whether it returns or raises."""
+    directory, final, existing = _place(placement, points)
     token = secrets.token_hex(4)
     move = _Move(directory, final, f".{final}{_MARK}{token}", f".{final}{_MARK}{token}-old" if existing else None)
     owner = placement.owner or _owner(existing or os.stat(directory))  # noqa: PTH116
     try:
         _write(move.path(move.staged), placement, owner)
         if move.backup is not None:
-            _second_name(place, move.path(move.backup))
+            _second_name(move.path(final), move.path(move.backup))
     except BaseException:
         _clean([move])
         raise

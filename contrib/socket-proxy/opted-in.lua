@@ -1,7 +1,7 @@
 -- Whether a container may be restarted or signalled by certsync: it asks for a certificate (certsync=true), or it says
 -- certsync.reload-allowed=true, because certsync's own file and not a label asks for it.
 --
--- The engine is asked at each action, by filters that compare whole values. A container's labels never change, and an id
+-- The engine is asked at each action, by filters: the whole id, and whole values of labels. A container's labels never change, and an id
 -- is never given again: what is true now is true when the action is carried out.
 
 local ENGINE = "unix@/var/run/docker.sock"
@@ -14,7 +14,7 @@ local function encoded(text)
 end
 
 local function carries(id, label)
-    local filters = string.format('{"id":["^%s$"],"label":["%s"]}', id, label)
+    local filters = string.format('{"id":["%s"],"label":["%s"]}', id, label)
     local answer = core.httpclient():get({
         url = "http://engine/containers/json?all=1&filters=" .. encoded(filters),
         dst = ENGINE,

@@ -12,14 +12,14 @@ start_service() {
         >/dev/null
 }
 
-# As anyone would run it beside a stack: the socket, a volume for its history, and nothing else.
+# As anyone would run it beside a stack: the socket, a volume for its history, and a network for who asks for its figures.
 start_healer() {
     local socket
     socket=$(socket_path)
     docker volume create --label "$demo_label" demo-autoheal-state >/dev/null
     docker run --detach --name "$healer" --label "$demo_label" \
-        --read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp --network none \
-        --user 10001:10001 --group-add "$(group_of "$socket")" \
+        --read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp --network "$agents_network" \
+        --user 10001:10001 --group-add "$(group_of "$socket")" --env AUTOHEAL_HTTP=0.0.0.0:9180 \
         --volume "$socket:/var/run/docker.sock" --volume demo-autoheal-state:/var/lib/autoheal \
         --health-interval 2s "$SIDECARS_IMAGE_AUTOHEAL" >/dev/null
 }

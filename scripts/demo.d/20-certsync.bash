@@ -29,7 +29,7 @@ traefik_renews() {
 
 start_mailserver() {
     script_arguments=()
-    stand_in "$mail" standin_mailserver.py --detach --network none --volume demo-tls:/tls \
+    stand_in "$mail" standin_mailserver.py --detach --network "$agents_network" --volume demo-tls:/tls \
         --label certsync=true --label "certsync.domains=$mail_name" \
         --label certsync.certificate=/tls/tls_cert.pem --label certsync.key=/tls/tls_key.pem \
         --label certsync.reload=touch:/tls/tls.ini --label certsync.verify=127.0.0.1:2525/smtp >/dev/null
@@ -42,6 +42,7 @@ start_courier() {
     docker run --detach --name "$courier" --label "$demo_label" \
         --read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp --network "container:$mail" \
         --user 10001:10001 --group-add "$(group_of "$socket")" --env RESYNC=2s --env CERTSYNC_EXPIRY=1d \
+        --env CERTSYNC_HTTP=0.0.0.0:9181 \
         --volume "$socket:/var/run/docker.sock" --volume demo-certsync-state:/var/lib/certsync \
         --volume demo-traefik:/traefik:ro --volume demo-tls:/targets/mail \
         --health-interval 2s "$SIDECARS_IMAGE_CERTSYNC" >/dev/null

@@ -54,14 +54,23 @@ class Compose:
     def down(self, *words: str) -> None:
         self.run("down", *words)
 
-    def run(self, *words: str, check: bool = True, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *words: str, check: bool = True, timeout: float = 120.0, stdin: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command of Compose on the project."""
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), "DOCKER_HOST": self._url}
         environment |= self._variables
         files = [word for file in self.files for word in ("--file", str(file))]
         command = [str(PROGRAM), "--project-name", self.project, *files, "--progress", "quiet", *words]
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, capture_output=True, timeout=timeout, check=False
+            command,
+            cwd=self.folder,
+            env=environment,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"docker-compose {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")

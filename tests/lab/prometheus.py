@@ -15,6 +15,7 @@ import pytest
 
 from lab.agent import free_port
 from lab.certsync import server
+from lab.wire import wait_for
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "amtool": "prometheus-alertmanager"}
@@ -42,6 +43,11 @@ class Prometheus:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(OSError), urlopen(f"{self.url}/-/ready", timeout=10) as answer:
+            return bool(answer.status == 200)
+        return False
 
     def get(self, path: str, **query: str) -> Any:
         """Ask its API; returns the `data` of the answer."""
@@ -73,4 +79,6 @@ def prometheus(folder: Path, configuration: Path) -> Iterator[Prometheus]:
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with server(command, folder, port):
-        yield Prometheus(port)
+        running = Prometheus(port)
+        wait_for(running.is_ready, "Prometheus is ready", deadline=60.0)
+        yield running

@@ -14,7 +14,6 @@ def read(text: str) -> Reading:
     """Read *text*. A line that Haraka leaves out with a warning is a problem of the file."""
     entries: list[Entry] = []
     problems: list[Problem] = []
-    sections: list[tuple[Key, int]] = []
     section: Key = ("main",)
     at = 1 if text.startswith("\ufeff") else 0
     begun = ""
@@ -24,7 +23,6 @@ def read(text: str) -> Reading:
             pass
         elif found := _SECTION.fullmatch(line):
             section = (found[1].strip(),)
-            sections.append((section, number))
             entries.append(_entry(section, found[1], at + found.start(1), number, Role.NAME))
         elif _GOES_ON.search(line):
             begun += _GOES_ON.sub("", line)
@@ -32,7 +30,7 @@ def read(text: str) -> Reading:
             problems += _parameter(begun, line, at, number, section, entries)
             begun = ""
         at += len(whole) + 1
-    return Reading(tuple(entries), sections=tuple(sections), problems=tuple(problems))
+    return Reading(tuple(entries), problems=tuple(problems))
 
 
 def _parameter(  # noqa: PLR0913, PLR0917 - one line, where it stands, and where it goes

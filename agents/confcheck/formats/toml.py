@@ -21,7 +21,7 @@ _NO_ROOM = {"", "\n", "\r", "#"}
 def read(text: str) -> Reading:
     """Read *text*; a template's bare placeholders count as strings. Raises NotReadable."""
     cursor = Cursor(text)
-    parts: list[Entry | Include | tuple[Key, int]] = []
+    parts: list[Entry | Include] = []
     problem: NotReadable | None = None
     try:
         for part in _parts(cursor):
@@ -33,8 +33,7 @@ def read(text: str) -> Reading:
     if problem:
         raise problem
     includes = tuple(each for each in parts if isinstance(each, Include))
-    sections = tuple(each for each in parts if isinstance(each, tuple))
-    return Reading(tuple(entries), includes, sections, tuple(_dialect(cursor, entries)))
+    return Reading(tuple(entries), includes, tuple(_dialect(cursor, entries)))
 
 
 def _strictly(text: str) -> None:
@@ -48,7 +47,7 @@ def _strictly(text: str) -> None:
         raise NotReadable(1, "nested too deeply") from None
 
 
-def _parts(cursor: Cursor) -> Iterator[Entry | Include | tuple[Key, int]]:
+def _parts(cursor: Cursor) -> Iterator[Entry | Include]:
     table: Key = ()
     arrays: dict[Key, int] = {}
     while cursor.at < len(cursor.text):
@@ -59,7 +58,6 @@ def _parts(cursor: Cursor) -> Iterator[Entry | Include | tuple[Key, int]]:
                 yield Include(table, include[1], cursor.line)
             cursor.take(_COMMENT, "a comment")
         elif cursor.next == "[":
-            line = cursor.line
             mark = "[[" if cursor.text.startswith("[[", cursor.at) else "["
             cursor.expect(mark)
             _blanks(cursor)
@@ -68,7 +66,6 @@ def _parts(cursor: Cursor) -> Iterator[Entry | Include | tuple[Key, int]]:
             cursor.expect("]" * len(mark))
             table = _numbered(parts[-1].key, arrays, new=mark == "[[")
             yield from parts
-            yield table, line
         else:
             parts = list(name(cursor, table))
             yield from parts

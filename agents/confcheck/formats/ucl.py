@@ -11,9 +11,11 @@ from confcheck.document import Entry, Include, Key, Lines, NotReadable, Reading,
 
 _BLANK = re.compile(r"(?:[\s;,\ufeff]|#[^\n]*|\{%.*?%\}|\{#.*?#\})*", re.DOTALL)
 _INLINE = re.compile(r"[^\S\n]*")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_LITERAL = re.compile(r"'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 _NAME = re.compile(r"[^\s=:{}\[\];,#\"']+")
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+_SECTION = re.compile(r"([\w.-]+)[^\S\n]*\{")
 _MACRO = re.compile(r"\.([a-z_]+)[^\S\n]*(\([^)\n]*\))?[^\S\n]*")
 _HEREDOC = re.compile(r"<<([A-Z]+)\r?\n(.*?)\n\1(?=[\s;,])", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
@@ -25,7 +27,7 @@ class _Reader:
     text: str
     at: int = 0
     open: list[tuple[Key, str, int]] = field(default_factory=list)  # what is open: key, its mark, its line
-    parts: list[Entry | Include | tuple[Key, int]] = field(default_factory=list)
+    parts: list[Entry | Include] = field(default_factory=list)
     members: dict[Key, int] = field(default_factory=dict)
     lines: Lines = field(init=False)
 
@@ -50,10 +52,17 @@ class _Reader:
             self.at = found.end() if found else self.at
             if not self.text.startswith("/*", self.at):
                 return
-            end, line = self.text.find("*/", self.at), self.line
-            if end < 0:
-                raise NotReadable(line, "a comment that does not end")
-            self.at = end + 2
+            self.comment()
+
+    def comment(self) -> None:
+        """Pass a comment, in which others may lie."""
+        line, depth = self.line, 0
+        for found in _COMMENT_MARK.finditer(self.text, self.at):
+            depth += 1 if found[0] == "/*" else -1
+            if depth == 0:
+                self.at = found.end()
+                return
+        raise NotReadable(line, "a comment that does not end")
 
     def read(self) -> None:
         self.skip()
@@ -77,7 +86,6 @@ class _Reader:
     def enter(self, key: Key, mark: str) -> None:
         if len(self.open) > _DEEPEST:
             raise NotReadable(self.line, "nested too deeply")
-        self.parts.append((key, self.line))
         self.open.append((key, mark, self.line))
         self.at += 1
 
@@ -95,11 +103,16 @@ class _Reader:
         key = (*self.key, named.text)
         self.parts.append(Entry(key, named.text, named.span, named.line, named.quote, Role.NAME))
         self.skip(_INLINE)
-        while self.next in {"=", ":"} and self.next:
-            self.at += 1
-            self.skip(_INLINE)
-        if self.next in {'"', "'"} and (key_of_section := self.section_name(key)):
-            key = key_of_section
+        if self.next and self.next in "=:":
+            while self.next and self.next in "=:":
+                self.at += 1
+                self.skip(_INLINE)
+        elif self.next in {'"', "'"}:
+            key = self.section_name(key) or key
+        elif found := _SECTION.match(self.text, self.at):
+            key = (*key, found[1])
+            self.parts.append(Entry(key, found[1], found.span(1), self.line, role=Role.NAME))
+            self.at = found.end() - 1
         self.value(key)
 
     def macro(self, found: re.Match[str]) -> None:
@@ -195,5 +208,4 @@ def read(text: str) -> Reading:
     return Reading(
         tuple(each for each in reader.parts if isinstance(each, Entry)),
         tuple(each for each in reader.parts if isinstance(each, Include)),
-        tuple(each for each in reader.parts if isinstance(each, tuple)),
     )

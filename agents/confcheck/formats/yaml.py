@@ -1,6 +1,7 @@
 """YAML: Haraka's wildduck.yaml."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -23,12 +24,10 @@ def read(text: str) -> Reading:
     except (RecursionError, ValueError):
         raise NotReadable(1, "nested too deeply") from None
     shift = len(text) - len(text.removeprefix("\ufeff"))
-    parts = [] if root is None else list(_node(root, (), shift, set(), 0))
-    sections = tuple(each for each in parts if isinstance(each, tuple))
-    return Reading(tuple(each for each in parts if isinstance(each, Entry)), sections=sections)
+    return Reading(() if root is None else tuple(_node(root, (), shift, set(), 0)))
 
 
-def _node(node: Any, key: Key, shift: int, seen: set[int], depth: int) -> Iterator[Entry | tuple[Key, int]]:
+def _node(node: Any, key: Key, shift: int, seen: set[int], depth: int) -> Iterator[Entry]:
     if isinstance(node, yaml.ScalarNode):
         yield _entry(node, key, shift)
         return
@@ -37,11 +36,10 @@ def _node(node: Any, key: Key, shift: int, seen: set[int], depth: int) -> Iterat
     seen.add(id(node))
     if depth > _DEEPEST:
         raise NotReadable(node.start_mark.line + 1, "nested too deeply")
-    yield key, node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
         for number, member in enumerate(node.value):
-            for part in _node(member, (*key, str(number)), shift, seen, depth + 1):
-                yield _as_member(part, len(key) + 1)
+            for entry in _node(member, (*key, str(number)), shift, seen, depth + 1):
+                yield replace(entry, listed=True) if len(entry.key) == len(key) + 1 else entry
         return
     names = set()
     for named, member in node.value:
@@ -65,9 +63,3 @@ def _text(node: yaml.ScalarNode) -> str:
     if node.tag == "tag:yaml.org,2002:bool":
         return "true" if node.value.lower() in {"true", "yes", "on"} else "false"
     return str(node.value)
-
-
-def _as_member(part: Entry | tuple[Key, int], length: int) -> Entry | tuple[Key, int]:
-    if isinstance(part, Entry) and len(part.key) == length and part.role is Role.VALUE:
-        return Entry(part.key, part.text, part.span, part.line, part.quote, part.role, listed=True)
-    return part

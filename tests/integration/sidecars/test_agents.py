@@ -124,6 +124,13 @@ def test_an_acme_json_that_cannot_be_read_is_found(stack: Deployment, lies_there
     assert report.of(finding)["service"] == "certsync"
 
 
+def test_acme_json_is_looked_at_also_while_certsync_does_not_run(stack: Deployment) -> None:
+    all_but(stack, "certsync")
+    stack.agent("certsync", env={"ACME_PATH": "/traefik/acme.json"}).stop(0)
+
+    assert stack.doctor().ids == ["acme_missing", "agent_not_running"]
+
+
 SAID: dict[str, tuple[str, Any]] = {
     "given_up": ("autoheal", [{"container": "haraka", "given_up": True, "restarts_spent": 5, "max_restarts": 5}]),
     "acme_unreadable": ("certsync", {"sources": [{"name": "acme", "reason": "source_torn", "detail": "cut off"}]}),

@@ -134,3 +134,25 @@ def test_two_do_not_work_in_one_state_folder(certsync: Certsync, issued: Issued)
     assert second.returncode == 1
     assert "another agent works" in second.stderr
     assert issued.serial
+
+
+def test_a_place_that_cannot_take_a_file_is_told_of_before_anything_is_tried(
+    certsync: Certsync, issued: Issued, tmp_path: Path
+) -> None:
+    (tmp_path / "out").rmdir()
+    told = f"target_missing: the directory of {tmp_path}/out/c.pem does not exist"
+
+    checked, tried = certsync.command("check", "--json"), certsync.command("sync", "--dry-run", "--json")
+
+    assert json.loads(checked.stdout)["problems"] == [f"web: {told}"], issued
+    assert [(one["decision"], one["reason"]) for one in json.loads(tried.stdout)] == [("would refuse", told)]
+
+
+def test_a_file_with_mistakes_is_not_also_called_empty(certsync: Certsync, tmp_path: Path) -> None:
+    (tmp_path / "certsync.yml").write_text("targets: {web: {domains: [], combined: /out/c.pem}}")
+
+    done = certsync.command("check")
+
+    assert done.returncode == 2
+    assert "targets.web.domains" in done.stderr
+    assert "nothing to do" not in done.stderr

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from certsync.forms import Form
@@ -24,6 +26,7 @@ def bind(source: str, destination: str, *, writable: bool = True) -> Mount:
 
 THEIRS = (bind("/srv/haraka", "/app/config"),)
 OURS = (bind("/srv/haraka", "/haraka"),)
+PLAIN = {"certsync.preset": "", "certsync.combined": "/app/config/all.pem"}
 
 
 def refused(asked: Asked) -> str:
@@ -145,3 +148,32 @@ def test_truth_is_read_in_any_case(value: str, expected: bool) -> None:
 def test_a_one_off_container_is_no_consumer() -> None:
     labels = {"certsync": "true", "com.docker.compose.oneoff": "True"}
     assert not is_consumer(row({"Id": "a", "Labels": labels}))
+
+
+@pytest.mark.parametrize("signal", ["HUP", "hup", "SIGHUP", "1"])
+def test_a_hangup_is_refused_by_what_the_container_is_whatever_it_is_called(signal: str) -> None:
+    mx = consumer("mx", THEIRS, preset="haraka", domains="m.example.com", reload=f"signal:{signal}")
+    by_image = replace(mx, row=replace(mx.row, image="nodemailer/wildduck:1", labels={**mx.row.labels, **PLAIN}))
+
+    assert "SIGHUP does not reload haraka" in refused(read(mx, OURS))
+    assert "SIGHUP does not reload wildduck" in refused(read(by_image, OURS))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"certificate": "/app/config/../../etc/passwd", "key": "/app/config/key.pem"},
+        {"combined": "/app/config/../x.pem"},
+        {"combined": "/app/config/x.pem", "reload": "touch:/app/config/../../var/lib/certsync/x"},
+    ],
+)
+def test_a_path_that_leads_out_again_is_none(labels: dict[str, str]) -> None:
+    asked = read(consumer("nginx", THEIRS, domains="m.example.com", **labels), OURS)
+
+    assert "the absolute path of a file" in refused(asked)
+
+
+def test_two_files_in_one_place_are_refused() -> None:
+    same = {"certificate": "/app/config/x.pem", "key": "/app/config/x.pem"}
+
+    assert "a path of its own" in refused(read(consumer("nginx", THEIRS, domains="m.example.com", **same), OURS))

@@ -61,6 +61,42 @@ def reason_of(shelf: Store, placements: list[Placement]) -> Reason:
     return caught.value.refusal.reason
 
 
+def foreseen(shelf: Store, placements: list[Placement]) -> Reason | None:
+    refusal = shelf.objection(placements)
+    return refusal.reason if refusal else None
+
+
+def test_what_would_stand_in_the_way_is_foreseen_without_writing(shelf: Store, target: Path) -> None:
+    (target / "folder").mkdir()
+    before = tree(target)
+    mounted = Store(shelf.journals, lambda: frozenset({"/", str(target / "cert.pem")}))
+
+    assert foreseen(shelf, pair(target)) is None
+    assert foreseen(shelf, pair(target / "absent")) is Reason.TARGET_MISSING
+    assert foreseen(shelf, [Placement(str(target / "folder"), NEW, 0o600)]) is Reason.TARGET_NOT_REPLACEABLE
+    assert foreseen(mounted, pair(target)) is Reason.TARGET_NOT_REPLACEABLE
+    assert tree(target) == before
+
+
+@as_root
+def test_a_read_only_file_system_is_foreseen(shelf: Store, target: Path) -> None:
+    made = f"mount -t tmpfs -o mode=755 x {target}; mount -o remount,ro {target}"
+
+    assert in_a_mount_namespace(made, lambda: str(foreseen(shelf, pair(target)))) == Reason.TARGET_READ_ONLY
+
+
+@as_root
+def test_a_folder_of_somebody_elses_is_foreseen(shelf: Store, target: Path) -> None:
+    def attempt() -> str:
+        os.setgid(1000)
+        os.setuid(1000)
+        return str(foreseen(shelf, pair(target)))
+
+    for parent in [target, *target.parents][:-2]:
+        parent.chmod(0o755)
+    assert in_a_child(attempt) == Reason.TARGET_READ_ONLY
+
+
 def test_a_delivery_leaves_the_files_and_nothing_else(shelf: Store, target: Path) -> None:
     shelf.deliver("haraka", pair(target, OLD))
     shelf.deliver("haraka", pair(target))

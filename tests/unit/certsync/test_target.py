@@ -93,3 +93,32 @@ def test_a_domain_is_brought_into_its_form_in_certificates(text: str, expected: 
 def test_what_is_no_domain_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="host name"):
         target.domain(text)
+
+
+@pytest.mark.parametrize("text", ["HUP", "hup", "SIGHUP", "sighup", "Hup", " HUP ", "1", "01", "+1"])
+def test_a_hangup_is_known_in_every_form_that_the_engine_takes(text: str) -> None:
+    assert target.signal_name(text) == "HUP"
+    with pytest.raises(ValueError, match="SIGHUP does not reload haraka"):
+        target.signal_for(text, "haraka")
+
+
+@pytest.mark.parametrize(("text", "name"), [("usr1", "USR1"), ("15", "TERM"), ("SIGRTMIN+3", "RTMIN+3")])
+def test_other_signals_are_read_by_name_or_number(text: str, name: str) -> None:
+    assert target.signal_for(text, "haraka") == name
+
+
+@pytest.mark.parametrize("text", ["HUPP", "", "0", "99", "-1", "SIGSIGHUP"])
+def test_what_is_no_signal_is_said_at_once_and_not_when_it_is_sent(text: str) -> None:
+    with pytest.raises(ValueError, match="the name of a signal"):
+        target.signal_name(text)
+
+
+@pytest.mark.parametrize("text", ["exec: ", "exec:"])
+def test_a_command_of_no_words_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="exec:COMMAND"):
+        target.reload(text, "nginx")
+
+
+def test_a_quote_that_stays_open_is_said_in_plain_words() -> None:
+    with pytest.raises(ValueError, match="a command whose quotes are closed"):
+        target.reload("exec:nginx -s 'reload", "nginx")

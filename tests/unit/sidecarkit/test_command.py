@@ -118,7 +118,7 @@ def test_the_status_of_a_command_is_the_status_of_the_process() -> None:
     assert command.main(DEMO, ["show"], {}) == 1
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["--fast"], ["run", "away"], ["fail"]])
+@pytest.mark.parametrize("arguments", [["fly"], ["--fast"], ["run", "away"], ["fail"], ["--vers"]])
 def test_wrong_arguments_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(DEMO, arguments, {})

@@ -132,7 +132,7 @@ def test_a_container_is_a_problem_when_it_should_run_and_does_not(
         ({"not_after": None}, None),
         ({"not_after": NOW - 1}, "expired"),
         ({"not_after": NOW + 14 * DAY}, None),
-        ({"not_after": NOW + 13.9 * DAY}, "ends in 14 days"),
+        ({"not_after": NOW + 13.9 * DAY}, "ends in 13 days"),
         ({"served": False, "reason": "verify_failed"}, "not served"),
         ({"in_sync": False, "reason": "source_torn"}, "source torn"),
         ({"in_sync": False}, "not delivered"),

@@ -49,13 +49,6 @@ def test_a_status_without_the_parts_that_a_server_may_leave_out_is_read() -> Non
     assert found.counters == {}
 
 
-@pytest.mark.parametrize("url", ["mongodb://mongo:port", "mongodb://", "mongodb://user:canary:too@mongo"])
-def test_an_address_that_is_none_of_mongodbs_is_said_to_be_without_repeating_it(url: str) -> None:
-    with pytest.raises(ValueError, match="mongodb://host:port") as caught:
-        Mongo(url, 2.0)
-    assert "canary" not in str(caught.value)
-
-
 # Redis
 
 INFO = """# Server\r

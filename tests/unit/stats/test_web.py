@@ -172,7 +172,17 @@ def test_the_first_line_and_the_title_are_the_verdict(stage: Stage) -> None:
 
 def test_the_sections_come_in_the_order_of_what_matters(stage: Stage) -> None:
     assert re.findall(r"<h2[^>]*>(.*?)</h2>", stage.text()) == [
-        "Problems", "Containers", "Services", "Mail", "Certificates", "Bans",
+        "Containers", "Services", "Mail", "Certificates", "Bans",
+    ]  # fmt: skip
+
+
+def test_problems_that_do_not_fit_the_headline_have_a_list_before_all_else(stage: Stage) -> None:
+    sick = tuple(replace(CONTAINER, service=name) for name in "abcd")
+    stage.standings["engine"] = fresh(sick)
+    page = stage.text()
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", page)[0] == "Problems"
+    assert re.findall(r"<li>(.*?)</li>", page)[:5] == [
+        "rspamd down (refuses connections)", "a unhealthy", "b unhealthy", "c unhealthy", "d unhealthy",
     ]  # fmt: skip
 
 

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from confcheck import look as looking
+from confcheck.look import Look, book
+from lab.confcheck import copied, spoiled
+from sidecarkit.errors import SettingsError
+
+
+def seen(root: Path, allow: str) -> Look:
+    path = root.parent / "allow.yml"
+    path.write_text(allow)
+    return looking.look(root, book(Path("/nowhere"), path), "production")
+
+
+def test_a_finding_with_a_reason_is_silenced_and_kept_apart(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    spoiled(root, "zone-mta/zonemta.toml", "port = 12080", 'port = 12080\nhost = "0.0.0.0"')
+
+    look = seen(root, "allow: [{rule: zonemta-api-open, reason: It has a network of its own.}]")
+
+    assert look.findings == ()
+    assert [(each.rule, by.reason) for each, by in look.silenced] == [
+        ("zonemta-api-open", "It has a network of its own.")
+    ]
+    assert look.unused == ()
+
+
+def test_only_the_files_that_it_names_are_covered(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    spoiled(root, "zone-mta/pools.toml", "mail.postbox.test", "example.com")
+    spoiled(root, "haraka/me", "mail.postbox.test", "example.com")
+
+    look = seen(root, "allow: [{rule: leftover-example, file: haraka/*, reason: A laboratory.}]")
+
+    assert [each.file for each in look.findings] == ["zone-mta/pools.toml"]
+
+
+def test_an_allowance_that_silences_nothing_is_told(tmp_path: Path) -> None:
+    look = seen(copied(tmp_path), "allow: [{rule: leftover-example, file: haraka/*, reason: A laboratory.}]")
+    assert [str(each) for each in look.unused] == ["leftover-example in haraka/*"]
+
+
+@pytest.mark.parametrize(
+    ("allow", "complaint"),
+    [
+        ("allow: [{rule: syntax}]", "allow[0]: 'reason' is missing"),
+        ('allow: [{rule: syntax, reason: "  "}]', "allow[0].reason: '  ' does not look like a reason"),
+        ("allow: [{rule: sintax, reason: x}]", "allow[0].rule: there is no rule 'sintax'; did you mean 'syntax'?"),
+        ("allow: [{rule: syntax, reason: x, line: 3}]", "allow[0].line: unknown; known are rule, file, reason"),
+        ("[]", "document: expected object, found []"),
+    ],
+)
+def test_without_a_reason_or_a_rule_nothing_is_silenced(tmp_path: Path, allow: str, complaint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        seen(copied(tmp_path), allow)
+    assert complaint in str(caught.value)
