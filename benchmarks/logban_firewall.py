@@ -1,6 +1,6 @@
 """Bans in the kernel: how fast many are in force after a cold start, and what one more costs, beside fail2ban's way.
 
-    python benchmarks/logban_firewall.py [--bans 100000] [--peer-bans 2000] [--rounds 5] [--backends nftables ...]
+    python -m benchmarks.logban_firewall [--bans 100000] [--peer-bans 2000] [--rounds 5] [--backends nftables ...]
 
 Runs as root in a network namespace of its own, so no rule of the machine is touched. fail2ban starts a shell for every
 ban, after a restart too; where it is installed the real one takes part, with its own ipset action. Medians are printed.
@@ -43,7 +43,7 @@ def main() -> int:
     arguments.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     options = arguments.parse_args()
     if INSIDE not in os.environ:
-        command = ["unshare", "--net", sys.executable, *sys.argv]
+        command = ["unshare", "--net", sys.executable, "-m", "benchmarks.logban_firewall", *sys.argv[1:]]
         return subprocess.run(command, check=False, env={**os.environ, INSIDE: "1"}).returncode
     bans = mixed(options.bans)
     for name in options.backends:
@@ -147,7 +147,9 @@ class Fail2ban:
         (folder / "etc/filter.d").mkdir(parents=True)
         shutil.copytree("/etc/fail2ban/action.d", folder / "etc/action.d")
         (folder / "log").touch()
-        (folder / "etc/filter.d/bench.conf").write_text("[Definition]\nfailregex = ^failure from <ADDR>$\n")
+        (folder / "etc/filter.d/bench.conf").write_text(
+            "[Definition]\nfailregex = ^failure from <ADDR>$\ndatepattern = {NONE}\n"
+        )
         (folder / "etc/fail2ban.conf").write_text(
             f"[Definition]\nallowipv6 = auto\nloglevel = ERROR\nlogtarget = {folder}/server.log\nsyslogsocket = auto\n"
             f"socket = {folder}/sock\npidfile = {folder}/pid\ndbfile = {folder}/db\n"

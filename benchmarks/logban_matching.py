@@ -1,7 +1,7 @@
 # ruff: noqa: E501 -- log lines are quoted as they are printed
 """logban's matching beside fail2ban's: lines per second on the same million mixed lines, and cost by pattern count.
 
-    python benchmarks/logban_matching.py [--lines 1000000] [--runs 3]
+    python -m benchmarks.logban_matching [--lines 1000000] [--runs 3]
 
 The log is generated (seed 1): Haraka 30 %, WildDuck 25 %, ZoneMTA 17 %, Rspamd 13 %, MongoDB 8 %, Traefik 7 %; one line
 in a hundred is a failed handshake. fail2ban-regex takes part where it is installed, with patterns that find the same

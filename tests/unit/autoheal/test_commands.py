@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import threading
 import time
@@ -247,6 +248,17 @@ def test_pause_of_everything_for_a_while(autoheal: Autoheal, book: Ledger) -> No
     assert status == 0 and out.startswith("maintenance of everything until ")
     assert pause.name == EVERYTHING
     assert pause.until is not None and before + 1800 <= pause.until <= time.time() + 1800
+
+
+def test_a_damaged_ledger_stays_where_a_running_autoheal_has_it(autoheal: Autoheal, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"rubbish" * 10_000)
+    lock = state.own(tmp_path)
+
+    status, _, complaint = autoheal("pause", "--for", "1h")
+
+    os.close(lock)
+    assert status == 1 and FILE in complaint
+    assert (tmp_path / FILE).read_bytes() == b"rubbish" * 10_000
 
 
 def test_pause_works_before_autoheal_ever_ran(autoheal: Autoheal, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_a_pattern_whose_every_byte_leaves_one_way_is_taken(pattern: str) -> Non
     [
         r"^(a+)+$",
         r"^(?:a*)*b",
+        r"^(?:a*)?b",
         r"^.*a",
         r"^a*ab",
         r"^(?:a|[ab]b)c",
