@@ -16,7 +16,9 @@ def logban(listens: str) -> facts.Container:
         "State": "running",
         "HostConfig": {"NetworkMode": "host"},
     }
-    return facts.container(listed, {"Config": {"Env": [f"LOGBAN_HTTP={listens}"]}}, lambda text: text)
+    return facts.container(
+        listed, {"Config": {"Entrypoint": ["logban"], "Env": [f"LOGBAN_HTTP={listens}"]}}, lambda text: text
+    )
 
 
 @pytest.mark.parametrize(

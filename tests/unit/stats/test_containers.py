@@ -135,12 +135,20 @@ def test_an_engine_that_takes_its_time_to_measure_holds_up_no_list_and_is_asked_
 
 
 def test_a_measurement_grows_old() -> None:
-    now = [0.0]
-    with SmallServer(answers) as server:
+    now, free, silent = [0.0], threading.Event(), threading.Event()
+
+    def until_told(line: str) -> list[bytes]:
+        if "/stats" in line and silent.is_set():
+            free.wait(30.0)
+        return answers(line)
+
+    with SmallServer(until_told) as server:
         source = Containers(Engine(Endpoint(server.url)), "stack", 2.0, clock=lambda: now[0])
         wait_for(lambda: measured(source.look()), "it is measured")
+        silent.set()
         now[0] += 121.0
         assert [one.memory_bytes for one in source.look()] == [None]
+        free.set()
         source.close()
 
 
