@@ -30,6 +30,7 @@ SETS = {
     "alone": (SIDECARS,),
     "alone, direct": (SIDECARS, DIRECT),
     "over a stack": (STACK, SIDECARS),
+    "the labels without the sidecars": (STACK, WILDDUCK),
     "over a stack, with its labels": (STACK, SIDECARS, WILDDUCK),
     "over a stack, with its labels, strict": (STACK, SIDECARS, WILDDUCK, STRICT),
     "over a stack, with its labels, direct": (STACK, SIDECARS, WILDDUCK, DIRECT),
