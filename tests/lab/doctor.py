@@ -120,9 +120,10 @@ def inside(engine: GivenEngine) -> tuple[str, ...]:
 
 def program(container: Container, name: str, script: str) -> None:
     """Put a program into the container's own folder, which an agent has in its PATH."""
-    file = container.folder / name
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
+    made = container.folder / f"{name}.new"
+    made.write_text(f"#!/bin/sh\n{script}\n")
+    made.chmod(0o755)
+    made.replace(container.folder / name)  # the one before it may just be started, and is busy then
 
 
 def run(*words: str, url: str, env: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()) -> Report:
