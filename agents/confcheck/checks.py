@@ -1,5 +1,6 @@
 """What a stack's settings break of the rules. Asks the disk for nothing but whether a named file is there."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,7 +38,7 @@ def _finding(rule: Rule, path: str, line: int, words: Mapping[str, str]) -> Find
     said = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), rule.message)
     text = f"{said}: {rule.reason} {rule.mend}"
     printable = "".join(letter if letter.isprintable() else "�" for letter in text)
-    return Finding(path, line, rule.id, rule.severity, printable)
+    return Finding(os.fsencode(path).decode("utf-8", "backslashreplace"), line, rule.id, rule.severity, printable)
 
 
 @dataclass(slots=True)

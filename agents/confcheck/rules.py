@@ -37,13 +37,18 @@ class Pattern:
 
     def find(self, text: str) -> Iterator[tuple[str, int]]:
         """Yield what was found and where it begins: the first group where there is one, else the whole match."""
-        for found in self._compiled.finditer(text):
+        for found in self._compiled.finditer(_whole(text)):
             group = 1 if self._compiled.groups else 0
             if found.start(group) >= 0:
                 yield found.group(group), found.start(group)
 
     def fits(self, text: str) -> bool:
-        return self._compiled.search(text) is not None
+        return self._compiled.search(_whole(text)) is not None
+
+
+def _whole(text: str) -> str:
+    """Put a mark in the place of half a character, which JSON's escapes can make and RE2 does not take."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from confcheck import formats
 from confcheck.document import Document, Entry, NotReadable, Role
 from confcheck.placeholder import TOKEN, Value, Values
 
-_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 _EXPANDED = re.compile(r"\$\{?[A-Z]")  # what Rspamd takes for a variable of its own
 
 

@@ -38,6 +38,7 @@ def refused(kind: str, text: str, **values: Value) -> str:
         ("toml", '["__ONE__"]\n', '["x"]\n'),
         ("toml", "a = __ONE__\r\nb = 1\r\n", 'a = "x"\r\nb = 1\r\n'),
         ("json", '{"a": "__TWO__", "__ONE__": __ONE__}', '{"a": ["y", "z"], "x": "x"}'),
+        ("json", '{"a": "\\ud800 __ONE__"}', '{"a": "\\ud800 x"}'),
         ("yaml", "a: __ONE__\nb: __TWO__\n", 'a: "x"\nb: ["y", "z"]\n'),
         ("yaml", "a:\n  - __TWO__\n  - w\n", 'a:\n  - "y"\n  - "z"\n  - w\n'),
         ("yaml", "a: [w, __TWO__]\r\n", 'a: [w, "y", "z"]\r\n'),

@@ -58,6 +58,19 @@ def test_what_may_stand_in_a_file_that_cannot_be_read_is_neither_missing_nor_une
     ]
 
 
+def test_half_a_character_in_a_json_escape_breaks_nothing(root: Path) -> None:
+    line = spoiled(root, "wildduck/roles.json", '"authentication"', '"\\ud800 __ROLE__"')
+    assert told(root) == [("wildduck/roles.json", line, "leftover-placeholder")]
+    assert str(found(root)[0]).encode()
+
+
+def test_a_name_that_is_no_text_is_told_in_escapes(root: Path) -> None:
+    (root / os.fsdecode(b"haraka/x\xff.ini")).write_text("a = __X__\n")
+    (finding,) = found(root)
+    assert (finding.file, finding.rule) == ("haraka/x\\xff.ini", "leftover-placeholder")
+    assert finding.identity
+
+
 def test_a_nul_is_told(root: Path) -> None:
     (root / "haraka/me").write_bytes(b"mail.postbox.test\n\0\n")
     assert told(root) == [("haraka/me", 2, "syntax")]
