@@ -13,7 +13,7 @@ headline "stats: one page for all of it, the profile \`stats\` of the same file"
 act "stats beside the agents: their figures, logban's state, the engine"
 compose --profile stats up --detach stats
 wait_until 30 "stats is healthy" health_is "$page" healthy
-wait_until 30 "the page shows the heal of act one" on_page "any(c['name'] == '$service' and c['heals_24h'] for c in d['containers'])"
+wait_until 30 "the page shows the heal of act one" on_page "any(c['name'] == 'mailqueue' and c['heals_24h'] for c in d['containers'])"
 wait_until 30 "the page shows the certificate that is served" on_page "any(c['served'] for c in d['certs'])"
 wait_until 30 "the page shows the ban" on_page "any(b['source'] == '$prober' for b in d['bans']['last'])"
 show docker exec "$page" stats status
@@ -23,7 +23,7 @@ make_sick
 traefik_renews 120 | indented
 show docker exec "$logban" logban unban "$prober"
 for each in 11 12 13 14 15; do probe "$prober" "$each"; done
-wait_until 40 "the page shows the second heal" on_page "any(c['name'] == '$service' and c['heals_24h'] == 2 for c in d['containers'])"
+wait_until 40 "the page shows the second heal" on_page "any(c['name'] == 'mailqueue' and c['heals_24h'] == 2 for c in d['containers'])"
 wait_until 40 "the page shows the renewal" on_page "any(c['served'] and c['days_left'] > 100 for c in d['certs'])"
 wait_until 40 "the page shows the new ban" on_page "d['bans']['active'] == 1"
 printf '   the page:  http://%s/stats   user %s   password %s\n' "$DEMO_PAGE" admin "$DEMO_PASSWORD"
