@@ -177,7 +177,7 @@ def _renewals(folder: Path, server: consumers.Server, times: Repetitions, author
     with Certsync(folder, server.document(NAME)) as agent:
         server.renew(authority.issue(NAME, days=20))
         agent.wait_served(1, server.name)
-        with Clients(server.port).at_work() as clients:
+        with Clients(lambda: served_serial(server.port)).at_work() as clients:
             for number in range(times.renewals):
                 renewed = authority.issue(NAME, days=21 + number, number=number)
                 server.renew(renewed)

@@ -1,28 +1,38 @@
-"""logban live: reading beside a bare socket reader, from a line to the first dropped packet, and at rest."""
+"""logban: matching and bans beside fail2ban's, reading beside a bare socket reader, from line to drop, and at rest."""
 
+import os
+import re
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
 
-from benchmarks.logban_matching import Generator
+from benchmarks.logban_firewall import Fail2ban
+from benchmarks.logban_matching import Generator, by_pattern_count, matching
 from benchmarks.report import machine, spread, step, table
 from lab.agent import AgentProcess
 from lab.containers import Container, Containers
 from lab.engine import PrivateEngine
-from lab.logban import PORT, WATCHED, Logban, Speaker, speaker
+from lab.logban import PORT, WATCHED, Logban, speaker
 from lab.mailhost import HOST, connect
 from lab.network import Echo, Namespace, NewNamespace, eventually, reaches
 from lab.wire import wait_for
 
 MEBIBYTE = 2**20
-SILENCE_SECONDS = 0.05  # so long without an answer to any packet: dropped
+SILENCE_SECONDS = 0.3  # so long without an answer to any packet: dropped, and not just a busy machine
 PACKET_SECONDS = 0.0005
+PATIENCE_SECONDS = 30.0
 OFFENCES = 5
+PEER_PORT = 5353
 NOISE = """
 while true; do
   i=0
@@ -41,21 +51,44 @@ class Size:
 
     lines: int = 1_000_000
     readings: int = 3
-    bans: int = 100
-    idle_seconds: float = 60.0
+    drops: int = 100
+    peer_drops: int = 20
+    bans: int = 100_000
+    peer_bans: int = 2_000
+    rounds: int = 3
+    idle_seconds: float = 30.0
 
 
-QUICK = Size(lines=50_000, readings=1, bans=10, idle_seconds=5.0)
+QUICK = Size(lines=50_000, readings=1, drops=10, peer_drops=3, bans=5_000, peer_bans=100, rounds=1, idle_seconds=5.0)
 
 
 def measure(*, quick: bool) -> str:
     """Measure, and write the section."""
     size = QUICK if quick else Size()
+    return "\n\n".join(["## logban", _matching(size), _live(size), _bans(size), machine()])
+
+
+def _matching(size: Size) -> str:
+    step(f"matching {size.lines:,} lines")
+    rows = matching(size.lines, size.readings)
+    counts = by_pattern_count(size.lines)
+    head = ("on the same generated lines of six servers, 1 % failed handshakes", "lines/s", "lines/CPU-s", "found")
+    return "\n\n".join(
+        [
+            "### Matching",
+            table(head, rows),
+            "Ours counts what lines of one connection tell together, theirs single lines. CrowdSec was not installed.",
+            table(("matching alone, by number of patterns", "lines/CPU-s"), counts),
+        ]
+    )
+
+
+def _live(size: Size) -> str:
     with ExitStack() as stack:
         engine = stack.enter_context(PrivateEngine())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="logban-bench-")))
         rest = at_rest(engine, folder, size)
-        delays = line_to_drop(engine, folder, size)
+        theirs, delays = line_to_drop(engine, folder, size)
         bare, ours = reading(engine, folder, size)
     rows = [
         (
@@ -64,10 +97,25 @@ def measure(*, quick: bool) -> str:
             f"{statistics.median(each.lines_per_second for each in ours):,.0f}",
         ),
         ("the agent's processor seconds and memory meanwhile", "", _costs(ours)),
-        ("line to first dropped packet, ms: median / 99th percentile / maximum", "", spread(delays)),
+        (
+            "line to first dropped packet, ms: median / 99th percentile / maximum",
+            f"{spread(theirs)} (fail2ban)" if theirs else "fail2ban is not installed",
+            spread(delays),
+        ),
         ("at rest, 6 containers: memory, processor time per minute", "", rest),
     ]
-    return "\n".join(["## logban, live", "", table(("what", "beside", "logban"), rows), "", machine()])
+    return "\n\n".join(["### Live", table(("what", "beside", "logban"), rows)])
+
+
+def _bans(size: Size) -> str:
+    step(f"{size.bans:,} bans")
+    options = {"bans": size.bans, "peer-bans": size.peer_bans, "rounds": size.rounds}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "benchmarks.logban_firewall", *words]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    rows = [tuple(re.split(r"\s{2,}", line, maxsplit=2)) for line in done.stdout.splitlines()]
+    return "\n\n".join(["### Bans", table(("who", "what", "median"), [row for row in rows if len(row) == 3])])
 
 
 def _costs(ours: list["Reading"]) -> str:
@@ -139,14 +187,15 @@ def _read_by_agent(engine: PrivateEngine, folder: Path, container: Container, li
 # From line to drop
 
 
-def line_to_drop(engine: PrivateEngine, folder: Path, size: Size) -> list[float]:
-    """Measure from writing the decisive line to the first packet that is not answered; 1,000 other lines a second."""
-    step(f"line to drop, {size.bans} times")
+def line_to_drop(engine: PrivateEngine, folder: Path, size: Size) -> tuple[list[float], list[float]]:
+    """Measure from the decisive line to the first packet dropped: fail2ban, then logban under 1,000 lines a second."""
     with ExitStack() as stack:
-        containers = stack.enter_context(Containers(engine))
         internet = stack.enter_context(NewNamespace("internet"))
         host = Namespace(Path("/run/netns") / engine.namespace)
         connect(host, internet)
+        theirs = _fail2ban_drops(engine, folder, host, internet, size) if shutil.which("fail2ban-server") else []
+        step(f"line to drop, {size.drops} times")
+        containers = stack.enter_context(Containers(engine))
         haraka = speaker(containers)
         containers.run("noise", labels=WATCHED, command=("sh", "-c", NOISE))
         inside = Namespace(Path(f"/proc/{haraka.container.inspect()['State']['Pid']}/ns/net"))
@@ -155,30 +204,52 @@ def line_to_drop(engine: PrivateEngine, folder: Path, size: Size) -> list[float]
         agent.wait_reading(haraka)
         agent.process.wait_for("ports_guarded", fences={"published": [PORT]})
         delays = []
-        for number in range(size.bans):
-            address = f"198.51.100.{100 + number}"
-            internet.address("eth0", f"{address}/24")
-            assert eventually(lambda address=address: reaches(internet, address, HOST[4], PORT))  # type: ignore[misc]
-            delays.append(_one_delay(internet, address, haraka))
+        for address in _attackers(internet, PORT, size.drops):
+            haraka.probe(address, OFFENCES - 1)
+            delays.append(_one_delay(internet, address, PORT, partial(haraka.probe, address)))
         agent.process.stop()
         assert agent.process.command("uninstall").returncode == 0
-    return delays
+    return theirs, delays
 
 
-def _one_delay(internet: Namespace, address: str, haraka: Speaker) -> float:
-    """Send a packet every half millisecond; seconds from the line to the first one without an answer."""
-    haraka.probe(address, OFFENCES - 1)
+def _fail2ban_drops(
+    engine: PrivateEngine, folder: Path, host: Namespace, internet: Namespace, size: Size
+) -> list[float]:
+    """Let the real one follow a file, the best way it has here, and ban with its ipset action."""
+    step(f"line to drop, fail2ban, {size.peer_drops} times")
+    backend = "pyinotify" if find_spec("pyinotify") else "polling"
+    (folder / "fail2ban").mkdir()
+    peer = Fail2ban(folder / "fail2ban", prefix=engine.inside(), port=PEER_PORT, protocol="udp", backend=backend)
+    with Echo(host, HOST[4], PEER_PORT), peer.running():
+        return [
+            _one_delay(internet, address, PEER_PORT, partial(peer.say, f"failure from {address}"))
+            for address in _attackers(internet, PEER_PORT, size.peer_drops)
+        ]
+
+
+def _attackers(internet: Namespace, port: int, count: int) -> Iterator[str]:
+    """Give addresses of which each is answered at the time."""
+    for number in range(count):
+        address = f"198.51.100.{100 + number}"
+        internet.run("ip", "address", "replace", f"{address}/24", "dev", "eth0")
+        assert eventually(partial(reaches, internet, address, HOST[4], port))
+        yield address
+
+
+def _one_delay(internet: Namespace, address: str, port: int, decide: Callable[[], None]) -> float:
+    """Send a packet every half millisecond; seconds from the decisive line to the first one without an answer."""
     with internet.socket(AF_INET, SOCK_DGRAM) as sock:
         sock.bind((address, 0))
-        sock.connect((HOST[4], PORT))
+        sock.connect((HOST[4], port))
         sock.setblocking(False)  # noqa: FBT003 - socket's own
         sent: list[float] = []
         heard: set[int] = set()
         written, heard_at = 0.0, time.perf_counter()
         while True:
             now = time.perf_counter()
+            assert not written or now - written < PATIENCE_SECONDS, f"{address} is never dropped"
             if not written and len(heard) >= 50:
-                haraka.probe(address)
+                decide()
                 written = time.perf_counter()
             sent.append(now)
             sock.send(len(sent).to_bytes(4, "big"))

@@ -1,6 +1,6 @@
 """Bans in the kernel: how fast many are in force after a cold start, and what one more costs, beside fail2ban's way.
 
-    python benchmarks/logban_firewall.py [--bans 100000] [--peer-bans 1000] [--rounds 5]
+    python -m benchmarks.logban_firewall [--bans 100000] [--peer-bans 2000] [--rounds 5] [--backends nftables ...]
 
 Runs as root in a network namespace of its own, so no rule of the machine is touched. fail2ban starts a shell for every
 ban, after a restart too; where it is installed the real one takes part, with its own ipset action. Medians are printed.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -38,15 +38,16 @@ START_SECONDS = 300.0
 def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--bans", type=int, default=100_000)
-    arguments.add_argument("--peer-bans", type=int, default=1_000)
+    arguments.add_argument("--peer-bans", type=int, default=2_000)
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     options = arguments.parse_args()
     if INSIDE not in os.environ:
-        command = ["unshare", "--net", sys.executable, *sys.argv]
+        command = ["unshare", "--net", sys.executable, "-m", "benchmarks.logban_firewall", *sys.argv[1:]]
         return subprocess.run(command, check=False, env={**os.environ, INSIDE: "1"}).returncode
     bans = mixed(options.bans)
-    for name, backend in BACKENDS.items():
-        ours(name, backend, bans, options.rounds)
+    for name in options.backends:
+        ours(name, BACKENDS[name], bans, options.rounds)
     forks(options.peer_bans)
     if shutil.which("fail2ban-server"):
         fail2ban(options.peer_bans)
@@ -130,29 +131,40 @@ def fail2ban(number: int) -> None:
 
 
 class Fail2ban:
-    """A fail2ban-server with all its files in one folder."""
+    """A fail2ban-server with all its files in one folder, which reads the file `log` there and bans at once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        prefix: Sequence[str] = (),
+        port: int = 25,
+        protocol: str = "tcp",
+        backend: str = "polling",
+    ) -> None:
+        self._folder, self._prefix = folder, prefix
         self._options = ["-c", f"{folder}/etc", "-s", f"{folder}/sock", "-p", f"{folder}/pid"]
         (folder / "etc/filter.d").mkdir(parents=True)
         shutil.copytree("/etc/fail2ban/action.d", folder / "etc/action.d")
         (folder / "log").touch()
-        (folder / "etc/filter.d/bench.conf").write_text("[Definition]\nfailregex = ^failure from <ADDR>$\n")
+        (folder / "etc/filter.d/bench.conf").write_text(
+            "[Definition]\nfailregex = ^failure from <ADDR>$\ndatepattern = {NONE}\n"
+        )
         (folder / "etc/fail2ban.conf").write_text(
             f"[Definition]\nallowipv6 = auto\nloglevel = ERROR\nlogtarget = {folder}/server.log\nsyslogsocket = auto\n"
             f"socket = {folder}/sock\npidfile = {folder}/pid\ndbfile = {folder}/db\n"
             "dbpurgeage = 1d\ndbmaxmatches = 10\n"
         )
         (folder / "etc/jail.conf").write_text(
-            f"[bench]\nenabled = true\nfilter = bench\nlogpath = {folder}/log\nbackend = polling\n"
+            f"[bench]\nenabled = true\nfilter = bench\nlogpath = {folder}/log\nbackend = {backend}\n"
             "bantime = 1d\nfindtime = 10m\nmaxretry = 1\n"
-            'action = iptables-ipset[name=bench, port="25", protocol=tcp, chain=INPUT, type=multiport]\n'
+            f'action = iptables-ipset[name=bench, port="{port}", protocol={protocol}, chain=INPUT, type=multiport,'
+            " blocktype=DROP]\n"
         )
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        process = subprocess.Popen(["fail2ban-server", "-f", *self._options], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([*self._prefix, "fail2ban-server", "-f", *self._options], stdout=subprocess.DEVNULL)
         try:
             wait_for((self._folder / "sock").exists)
             yield
@@ -160,8 +172,15 @@ class Fail2ban:
             process.terminate()
             process.wait(START_SECONDS)
 
+    def say(self, line: str) -> None:
+        """Append a line to the log that it follows."""
+        with (self._folder / "log").open("a") as log:
+            log.write(f"{line}\n")
+
     def ask(self, *words: str) -> None:
-        subprocess.run(["fail2ban-client", *self._options, *words], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*self._prefix, "fail2ban-client", *self._options, *words], check=True, stdout=subprocess.DEVNULL
+        )
 
 
 def in_force() -> int:
@@ -187,7 +206,7 @@ def timed(times: list[float]) -> Iterator[None]:
 
 def say(who: str, what: str, seconds: float, more: str = "") -> None:
     figure = f"{seconds:8.2f} s " if seconds >= 0.01 else f"{1e6 * seconds:8.0f} us"
-    print(f"{who:<15} {what:<32} {figure}  {more}".rstrip())
+    print(f"{who:<16}  {what:<32}  {figure.strip():>12}  {more}".rstrip())
 
 
 if __name__ == "__main__":

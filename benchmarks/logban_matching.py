@@ -1,7 +1,7 @@
 # ruff: noqa: E501 -- log lines are quoted as they are printed
 """logban's matching beside fail2ban's: lines per second on the same million mixed lines, and cost by pattern count.
 
-    python benchmarks/logban_matching.py [--lines 1000000] [--keep FILE]
+    python -m benchmarks.logban_matching [--lines 1000000] [--runs 3]
 
 The log is generated (seed 1): Haraka 30 %, WildDuck 25 %, ZoneMTA 17 %, Rspamd 13 %, MongoDB 8 %, Traefik 7 %; one line
 in a hundred is a failed handshake. fail2ban-regex takes part where it is installed, with patterns that find the same
@@ -11,7 +11,6 @@ single-line failures.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,65 +173,72 @@ def ours(file: Path) -> tuple[Run, int]:
     return done, sum(sum(each["kinds"].values()) for each in json.loads(done.out)["sources"])
 
 
-def theirs(file: Path, scratch: Path) -> tuple[Run, int] | None:
-    """Run fail2ban-regex likewise, or nothing where it is not installed."""
+def theirs(file: Path, scratch: Path, *, dates: bool) -> tuple[Run, int] | None:
+    """Run fail2ban-regex likewise, or nothing where it is not installed; *dates*: it looks for times as it does of itself."""
     program = shutil.which("fail2ban-regex")
     if program is None:
         return None
     rule = scratch / "probes.conf"
-    rule.write_text(
-        "[Definition]\nfailregex = " + "\n            ".join(FAIL2BAN_PATTERNS) + "\ndatepattern = {NONE}\n"
-    )
+    patterns = "\n            ".join(FAIL2BAN_PATTERNS)
+    rule.write_text(f"[Definition]\nfailregex = {patterns}\n" + ("" if dates else "datepattern = {NONE}\n"))
     done = run(program, str(file), str(rule))
     summary = next(line for line in done.out.splitlines() if line.startswith("Lines: "))
     return done, int(summary.split(",")[2].split()[0])
 
 
-def tell(name: str, lines: int, runs: list[tuple[Run, int]]) -> Run:
-    """Print the median run's figures and return it."""
-    done, found = sorted(runs, key=lambda each: each[0].wall)[len(runs) // 2]
-    print(f"{name:28}{lines / done.wall:12,.0f} lines/s {lines / done.cpu:12,.0f} lines/CPU-s {found:8} found")
-    return done
+def pace(name: str, lines: int, runs: Sequence[tuple[Run, int] | None]) -> tuple[str, ...]:
+    """Tell the median of *runs*, of which each read so many *lines*."""
+    done = sorted((each for each in runs if each is not None), key=lambda each: each[0].wall)
+    if not done:
+        return name, "not installed", "", ""
+    middle, found = done[len(done) // 2]
+    return name, f"{lines / middle.wall:,.0f}", f"{lines / middle.cpu:,.0f}", f"{found:,}"
 
 
-def by_pattern_count(file: Path) -> None:
-    """Print lines per second with the first 3, 10 and 50 patterns of the shipped filters and made-up ones."""
+def matching(lines: int, runs: int) -> list[tuple[str, ...]]:
+    """Measure ours and theirs by turns, so that both see the same weather: name, lines/s, lines/CPU-s, found."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        whole, tenth = scratch / "mixed.log", scratch / "tenth.log"
+        Generator().write(whole, lines)
+        Generator().write(tenth, lines // 10)
+        turns = [(ours(whole), theirs(whole, scratch, dates=False)) for _ in range(runs)]
+        return [
+            pace("`logban test`, all eight shipped filters", lines, [mine for mine, _ in turns]),
+            pace("`fail2ban-regex`, 3 patterns, no search for dates", lines, [peer for _, peer in turns]),
+            pace("`fail2ban-regex`, 3 patterns, as it comes", lines // 10, [theirs(tenth, scratch, dates=True)]),
+        ]
+
+
+def by_pattern_count(lines: int) -> list[tuple[str, ...]]:
+    """Tell lines per CPU second with the first 3, 10 and 50 patterns of the shipped filters and made-up ones."""
     made_up = "".join(f"  - {{offence: '^service{n} refused peer <ADDR>$', kind: malformed}}\n" for n in range(60))
     extra = rules.read("made-up", f"about: none\npatterns:\n{made_up}", "made-up")
     everything = [rule for each in rules.shipped().values() for rule in each.rules if rule.role == "offence"]
-    for count in (3, 10, 50):
-        chosen = [*everything, *extra.rules][:count] if count > 3 else everything[:3]
-        names = {rule.filter for rule in chosen}
-        log = Log(
-            Recogniser([rules.Filter(n, "", (), (), tuple(r for r in chosen if r.filter == n), ()) for n in names])
-        )
-        started = time.process_time()
-        with file.open("rb") as stream:
-            for block in blocks.read(stream):
-                log.feed(block)
-        print(f"  {count:3} patterns  {log.lines / (time.process_time() - started):12,.0f} lines/CPU-s")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "mixed.log"
+        Generator().write(file, lines)
+        for count in (3, 10, 50):
+            chosen = [*everything, *extra.rules][:count]
+            names = {rule.filter for rule in chosen}
+            own = [rules.Filter(n, "", (), (), tuple(r for r in chosen if r.filter == n), ()) for n in names]
+            log = Log(Recogniser(own))
+            started = time.process_time()
+            with file.open("rb") as stream:
+                for block in blocks.read(stream):
+                    log.feed(block)
+            rows.append((f"{count} patterns", f"{log.lines / (time.process_time() - started):,.0f}"))
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--keep", type=Path, help="write the generated log here and keep it")
+    parser.add_argument("--runs", type=int, default=3)
     chosen = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        file = chosen.keep or scratch / "mixed.log"
-        Generator().write(file, chosen.lines)
-        print(f"{chosen.lines:,} lines, {file.stat().st_size / 1e6:.0f} MB")
-        runs = [(ours(file), theirs(file, scratch)) for _ in range(3)]  # by turns, so that both see the same weather
-        mine = tell("logban test (all filters)", chosen.lines, [each for each, _ in runs])
-        peers = [each for _, each in runs if each is not None]
-        if peers:
-            peer = tell("fail2ban-regex (3 patterns)", chosen.lines, peers)
-            print(f"ratio {peer.wall / mine.wall:.1f} on the wall, {peer.cpu / mine.cpu:.1f} by processor")
-        else:
-            print("fail2ban-regex is not installed")
-        print("matching alone, one process:")
-        by_pattern_count(file)
+    for row in (*matching(chosen.lines, chosen.runs), *by_pattern_count(chosen.lines)):
+        print("  ".join(row))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ readonly root
 readonly work="$root/.cache"
 # What other checkouts of this user can use too.
 readonly shelf="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/wildduck-sidecars"
-# On everything that the demonstration starts, and on nothing else.
-readonly demo_label=wildduck-sidecars.demo=true
+# The demonstration is a Compose project; the label is on all that belongs to it, and on nothing else.
+readonly demo_project=wildduck-sidecars-demo
+readonly demo_label=com.docker.compose.project=$demo_project
 # The exit status of a script that found no engine and may not start one.
 readonly no_engine_possible=3
 

@@ -44,6 +44,11 @@ class Care:
     def past(self, container: str) -> Past:
         return self.pasts.get(container, Past())
 
+    def gone(self, container: str) -> None:
+        """Forget a container that was removed."""
+        for kept in (self.pasts, self._acted_until, self.action_seconds):
+            kept.pop(container, None)
+
     def in_flight(self) -> list[Treatment]:
         return [treatment for treatment in self.treatments.values() if treatment.in_flight]
 

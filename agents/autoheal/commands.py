@@ -17,7 +17,7 @@ from sidecarkit import logs, settings, state
 from sidecarkit.command import DONE, MISUSED, PROBLEM, print_json, print_table, printable
 from sidecarkit.containers import is_true, row
 from sidecarkit.engine import Endpoint, Engine
-from sidecarkit.errors import EngineError, SettingsError, SidecarError
+from sidecarkit.errors import EngineError, SettingsError, SidecarError, StateBusy
 
 NO_STATE = "no history yet: autoheal has not run with this state folder"
 
@@ -166,17 +166,22 @@ def _watched(config: Config) -> list[Subject]:
 
 
 class _writable:  # noqa: N801 - a context, used like a function
-    """The ledger, for one change by a command."""
+    """The ledger, for one change by a command: beside the agent, or alone where none is at work."""
 
     def __init__(self, config: Config) -> None:
         state.prepare(config.state, "AUTOHEAL_STATE")
-        self._ledger = Ledger(config.state, logs.get("autoheal"))
+        self._lock: int | None = None
+        with suppress(StateBusy):
+            self._lock = state.own(config.state)
+        self._ledger = Ledger(config.state, logs.get("autoheal"), beside=self._lock is None)
 
     def __enter__(self) -> Ledger:
         return self._ledger
 
     def __exit__(self, *_: object) -> None:
         self._ledger.close()
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 # check

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sidecarkit import notify, settings
 from sidecarkit.agent import CommonSettings
-from sidecarkit.engine import Endpoint, endpoint, tls_context
+from sidecarkit.engine import Endpoint, address, endpoint, tls_context
 from sidecarkit.errors import SettingsError
 from sidecarkit.settings import Address, setting
 
@@ -143,7 +143,7 @@ class Config(CommonSettings):
     )
     docker_sock: str | None = setting(
         "DOCKER_SOCK",
-        settings.text,
+        address,
         help="docker-autoheal's DOCKER_HOST: a path, `tcp://`, or `tcps://` with client certificates in /certs",
     )
     request_timeout_seconds: float = setting(
@@ -171,7 +171,6 @@ class Config(CommonSettings):
         try:
             if not self.docker_sock.startswith("tcps://"):
                 return endpoint(self.docker_sock, bool(self.docker_tls_verify), self.docker_cert_path)
-            endpoint(self.docker_sock.replace("tcps:", "tcp:", 1), tls_verify=False, cert_path=None)  # complains
             return Endpoint(self.docker_sock, tls_context(WILLFARRELL_CERTS, verify=True, names=WILLFARRELL_NAMES))
         except ValueError as error:
             raise SettingsError((f"DOCKER_SOCK={self.docker_sock!r}: expected {error}",)) from None

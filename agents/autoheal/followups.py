@@ -1,6 +1,7 @@
 """Restarts owed to containers because something below them was restarted."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from autoheal import following
 from autoheal.following import Debt
@@ -41,8 +42,14 @@ class FollowUps:
             if child not in self.debts and self._stranded(child, donor):
                 self.debts[child] = Debt(frozenset({donor}), now, FOREIGN_GRACE_SECONDS)
 
-    def due(self, now: float, busy: Collection[str]) -> list[str]:
-        """List whose turn it is, and drop what need not or cannot be done. *busy*: who is being acted on."""
+    def due(self, now: float, busy: Collection[str], resting: Callable[[Known], bool]) -> list[str]:
+        """List whose turn it is, and drop what need not or cannot be done.
+
+        *busy*: who is being acted on. Of what is *resting*, in maintenance, the debt does not age.
+        """
+        for child, debt in self.debts.items():
+            if child in self._world.containers and resting(self._world.containers[child]):
+                self.debts[child] = replace(debt, since=now)
         return [
             child
             for child, debt in list(self.debts.items())
@@ -62,7 +69,7 @@ class FollowUps:
             known is not None
             and self._wanted(known, parents)
             and (known.running or self._died_with(known, parents))
-            and not (known.stop_asked or self._world.replaced(known))
+            and not (known.stop_asked or self._world.replaced(known, now))
             and any(self._owed(known, parent) for parent in parents)
             and now - debt.since <= self._config.dependency_wait_seconds + DIES_WITHIN_SECONDS
         )

@@ -76,7 +76,7 @@ def _understood(operation: str, ask: Callable[[], T]) -> T:
     """Ask; an answer that is JSON of another shape, from who knows what proxy, is an error of the engine."""
     try:
         return ask()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineError(f"{operation}: an answer that is not understood ({type(error).__name__})") from error
 
 
@@ -139,7 +139,9 @@ class Hands:
     def _fetch_log(self, record: int, examination: Examination, tail: int, until: float) -> None:
         container = examination.container
         try:
-            lines = self._engine.logs(container.id, tail=tail, until=until, tty=container.tty)
+            lines = _understood(
+                "logs", lambda: self._engine.logs(container.id, tail=tail, until=until, tty=container.tty)
+            )
         except EngineError as error:
             self._put(LogFetched(record, None, (), error))
         else:

@@ -17,6 +17,7 @@ from sidecarkit import logs, state
 
 FILE = "autoheal.db"
 KEPT_RECORDS = 2000
+KEPT_STANDING_SECONDS = 7 * 86400.0  # of a container that is gone
 EVERYTHING = "*"
 
 SCHEMA = """
@@ -43,6 +44,7 @@ CREATE TABLE IF NOT EXISTS views (container_id TEXT PRIMARY KEY, document TEXT N
 """
 
 JSON_FIELDS = ("probes", "log_lines")
+TRUTHS = ("dry_run", "oom_killed")  # SQLite has numbers for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ class Pause:
 class Ledger(state.Memory):
     """The database, as sentences. One writer: the loop's thread."""
 
-    def __init__(self, folder: Path, log: logs.Log) -> None:
-        super().__init__(folder / FILE, SCHEMA, log)
+    def __init__(self, folder: Path, log: logs.Log, *, beside: bool = False) -> None:
+        super().__init__(folder / FILE, SCHEMA, log, beside=beside)
 
     # Records
 
@@ -102,12 +104,17 @@ class Ledger(state.Memory):
         query = "SELECT * FROM records WHERE called_at IS NOT NULL AND outcome IS NULL AND dry_run = 0 ORDER BY id"
         return [_decoded(row) for row in self._database.execute(query)]
 
-    def prune(self) -> None:
-        """Forget the oldest records beyond KEPT_RECORDS."""
+    def prune(self, present: Iterable[str], now: float) -> None:
+        """Forget the oldest records beyond KEPT_RECORDS, and how those stood that are long gone."""
         self._database.execute(
             """DELETE FROM records WHERE id <= (SELECT max(id) FROM records) - ?
                AND NOT (called_at IS NOT NULL AND outcome IS NULL)""",
             (KEPT_RECORDS,),
+        )
+        self._database.execute(
+            """DELETE FROM standings WHERE max(cleared_at, coalesce(given_up_at, 0)) < ?
+               AND container_id NOT IN (SELECT value FROM json_each(?))""",
+            (now - KEPT_STANDING_SECONDS, json.dumps(list(present))),
         )
 
     # Budgets
@@ -190,7 +197,10 @@ def _encoded(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decoded(row: sqlite3.Row) -> dict[str, Any]:
-    return {key: json.loads(row[key]) if key in JSON_FIELDS and row[key] else row[key] for key in row.keys()}  # noqa: SIM118
+    facts = dict(row)
+    facts.update({key: json.loads(facts[key]) for key in JSON_FIELDS if facts[key]})
+    facts.update({key: bool(facts[key]) for key in TRUTHS if facts[key] is not None})
+    return facts
 
 
 def read_records(database: sqlite3.Connection, *, container: str | None, limit: int) -> list[dict[str, Any]]:

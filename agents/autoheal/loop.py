@@ -124,13 +124,13 @@ class Loop:
         if not self._doubtful:
             self._liveness.right("engine")
         self.ward.listed(now)
-        self._prune()
+        self._prune(now)
         self._tools.metrics.last_cycle.set(now)
         self._tools.metrics.cycle_duration.observe(now - message.asked_at)
 
-    def _prune(self) -> None:
+    def _prune(self, now: float) -> None:
         try:
-            self._tools.ledger.prune()
+            self._tools.ledger.prune(self._world.containers, now)
         except sqlite3.OperationalError as error:  # a disk that is full must not keep a container sick
             self._log.error("history_not_pruned", reason=str(error))
 

@@ -2,8 +2,11 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from sidecarkit.errors import ContainerGone, EngineError, EngineTimeout, EngineUnavailable, Refused
 from sidecarkit.metrics import AgentMetrics
 
+REQUESTS = ("ping", "events", "list", "inspect", "logs", "restart", "stop", "kill")
+FAILURES = (EngineError, EngineUnavailable, EngineTimeout, ContainerGone, Refused)
 HEALTHS = ("healthy", "unhealthy", "starting", "none")
 RESULTS = ("ok", "failed", "skipped")
 
@@ -37,6 +40,9 @@ class Metrics(AgentMetrics):
         self._watched: set[str] = set()
         for health in HEALTHS:
             self.containers.labels(health)
+        for request in REQUESTS:
+            for failure in FAILURES:
+                self.docker_errors.labels(request, failure.__name__)
 
     def observe_request(self, op: str, seconds: float, reason: str | None) -> None:
         self.docker_seconds.labels(op).observe(seconds)

@@ -121,7 +121,7 @@ class Ward:
             room.gone(container)
         self._inspect_again_at.pop(container, None)
         self.patients.pop(container, None)
-        self.care.pasts.pop(container, None)
+        self.care.gone(container)
 
     def _admit(self, patient: Patient, now: float) -> None:
         known, present = self._world.containers.get(patient.id), self.patients.get(patient.id)
@@ -235,7 +235,7 @@ class Ward:
 
     def _call_followers(self, now: float) -> None:
         busy = {treatment.id for treatment in self.care.in_flight() if not treatment.started}
-        due = self.followups.due(now, busy)
+        due = self.followups.due(now, busy, self.resting)
         for container in due:
             patient = self.patients.get(container)
             if patient is None or patient.reason != policy.FOLLOWS:
@@ -294,7 +294,7 @@ class Ward:
         unclear = patient.reason == policy.EXITED and not patient.heard and known.exit_code in BY_SIGNAL
         around = Surroundings(
             stopping=known.stop_asked or (unclear and not examination.condition.oom_killed),
-            replaced=self._world.replaced(known),
+            replaced=self._world.replaced(known, now),
             resting=self.resting(known),
             donor=lost[0] if lost else None,
             troubles=troubles,

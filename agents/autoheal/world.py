@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from autoheal import wishes
 from autoheal.config import Config
 from autoheal.graph import Graph, Node
-from autoheal.health import Container, Examination
+from autoheal.health import ENGINE_STOP_SECONDS, Container, Examination
 from autoheal.ledger import Subject
 from autoheal.policy import Wishes
 from sidecarkit.containers import ONE_OFF, PROJECT, REPLACES, SERVICE, Row, is_false, is_true
@@ -22,6 +22,9 @@ STOP_SIGNALS = {"2", "3", "6", "9", "15"}  # INT, QUIT, ABRT, KILL, TERM
 _SIGNAL_NUMBERS = {"SIGINT": "2", "SIGQUIT": "3", "SIGABRT": "6", "SIGKILL": "9", "SIGTERM": "15", "SIGHUP": "1",
                    "SIGUSR1": "10", "SIGUSR2": "12", "SIGWINCH": "28", "SIGRTMIN+3": "37"}  # fmt: skip
 MISSED_START_SECONDS = 0.5  # an event's time and StartedAt differ by less
+# Compose stops the old container as soon as the new one is made. So long after that, and after the time that the stop
+# may take, it was interrupted and has left the new one behind.
+RECREATION_SECONDS = 300.0
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class Known:
     addresses: tuple[str, ...] = ()
     network_donor: str | None = None
     anatomy: Container | None = None
+    created_at: float = 0.0
     started_at: float = 0.0
     died_at: float = 0.0
     exit_code: int = 0
@@ -129,7 +133,7 @@ class World:
         self.containers: dict[str, Known] = {}
         self.listed = False
         self._graph: Graph | None = None
-        self._replaced: frozenset[str] | None = None
+        self._replacements: dict[str, float] | None = None  # whose name is to be taken over, and since when
 
     @property
     def graph(self) -> Graph:
@@ -141,12 +145,17 @@ class World:
             )
         return self._graph
 
-    def replaced(self, known: Known) -> bool:
+    def replaced(self, known: Known, now: float) -> bool:
         """Say whether Compose is putting a new container in its place: made beside it, and to take over its name."""
-        if self._replaced is None:
-            targets = {each.labels.get(REPLACES, "") for each in self.containers.values() if not _took_over(each)}
-            self._replaced = frozenset(targets - {""})
-        return known.id in self._replaced or known.name in self._replaced
+        if self._replacements is None:
+            self._replacements = {}
+            for each in self.containers.values():
+                target = each.labels.get(REPLACES)
+                if target and not _took_over(each):
+                    self._replacements[target] = max(each.created_at, self._replacements.get(target, 0.0))
+        made = [self._replacements[name] for name in (known.id, known.name) if name in self._replacements]
+        stop_seconds = known.anatomy.stop_seconds if known.anatomy else ENGINE_STOP_SECONDS
+        return bool(made) and (stop_seconds < 0 or now < max(made) + stop_seconds + RECREATION_SECONDS)
 
     def wishes(self, known: Known) -> Wishes:
         wanted, known.complaints = wishes.read(known.labels, self._config)
@@ -195,14 +204,14 @@ class World:
 
     def _meet(self, event: Event) -> Known:
         labels = dict(event.attributes)  # the labels stand among the attributes
-        known = Known(event.id, event.attributes.get("name", ""), labels, "created")
+        known = Known(event.id, event.attributes.get("name", ""), labels, "created", created_at=event.seconds)
         self.containers[event.id] = known
         self._regroup()
         return known
 
     def _regroup(self) -> None:
         """Forget what was worked out from who is there, and how they are called and labelled."""
-        self._graph = self._replaced = None
+        self._graph = self._replacements = None
 
     def _health_changed(self, known: Known, health: str, at: float) -> list[News]:
         known.health = health
@@ -264,6 +273,7 @@ class World:
         if known is None:
             known = self.containers[row.id] = Known(row.id, row.name, row.labels, row.state)
         known.name, known.labels, known.addresses = row.name, row.labels, row.addresses
+        known.created_at = row.created_at or known.created_at
         donor = row.network_mode.removeprefix("container:") if row.network_mode.startswith("container:") else None
         if donor != known.network_donor:
             known.network_donor, self._graph = donor, None

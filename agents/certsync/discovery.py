@@ -6,6 +6,7 @@ By listing and not by events: certsync then needs nothing of a socket proxy but 
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,9 +40,10 @@ def look(engine: Engine) -> Listed | NotListed:
         documents = engine.containers()
     except EngineError as error:
         return NotListed(str(error))
-    consumers = tuple(
-        Consumer(found, _mounts(document)) for document in documents if is_consumer(found := row(document))
-    )
+    asking = [(found, document) for document in documents if is_consumer(found := row(document))]
+    homes = {(found.service, found.project) for found, _ in asking}
+    twice = Counter(service for service, _ in homes)
+    consumers = tuple(Consumer(found, _mounts(document), twice[found.service] > 1) for found, document in asking)
     own = next((document for document in documents if _is_own(document)), None)
     return Listed(consumers, _mounts(own) if own else None)
 

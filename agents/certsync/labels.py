@@ -18,7 +18,11 @@ from sidecarkit.containers import Row, is_true
 T = TypeVar("T")
 
 PREFIX = "certsync."
-KNOWN = ("domains", "preset", "certificate", "key", "combined", "owner", "reload", "verify", "resolver")
+# The last one is for the socket proxy, which lets certsync touch no container without a label.
+KNOWN = (
+    *("domains", "preset", "certificate", "key", "combined", "owner", "reload", "verify", "resolver"),
+    "reload-allowed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,19 @@ class Consumer:
 
     row: Row
     mounts: tuple[Mount, ...]
+    namesake: bool = False  # a service of another project has the same name
 
     @property
     def name(self) -> str:
         """What its target is called: the Compose service, which survives a recreation, else the container's name."""
+        if self.namesake and self.row.service:
+            return f"{self.row.project}-{self.row.service}"
         return self.row.service or self.row.name
+
+    @property
+    def host(self) -> str:
+        """By which name it is reached on a network that it shares with certsync."""
+        return self.row.service if self.row.service and not self.namesake else self.row.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,9 @@ def _target(name: str, consumer: Consumer, labels: Mapping[str, str]) -> Target:
         outputs=outputs,
         owner=next(iter(_each(labels, "owner", targets.owner)), None),
         reload=reload,
-        verify=_converted("verify", labels.get("verify", preset.verify), lambda text: targets.endpoint(text, name)),
+        verify=_converted(
+            "verify", labels.get("verify", preset.verify), lambda text: targets.endpoint(text, consumer.host)
+        ),
         dhparams=document.dhparams(preset.dhparams) if preset.dhparams else None,
     )
 
@@ -141,7 +155,7 @@ def _names_a_file(path: str) -> bool:
 
 
 def _reload(consumer: Consumer, labels: Mapping[str, str], preset: Preset) -> Reload:
-    text = labels.get("reload", preset.reload).replace("{host}", consumer.name)
+    text = labels.get("reload", preset.reload).replace("{host}", consumer.host)
     names = (consumer.name, consumer.row.image, labels.get("preset", ""))
     found = _converted("reload", text, lambda text: targets.reload(text, consumer.row.name, *names))
     if isinstance(found, Touch) and not _names_a_file(found.path):

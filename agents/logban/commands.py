@@ -155,7 +155,8 @@ def why(config: Config, chosen: argparse.Namespace) -> int:
     for jail, (marks, _, _) in case["counts"].items():
         if marks:
             out(f"{jail}: {len(marks)} offences count at present\n")
-    out("\noffences, the newest first\n")
+    if case["offences"]:
+        out("\noffences, the newest first\n")
     for each in case["offences"]:
         ignored = f" (ignored: {each['ignored']})" if each["ignored"] else ""
         said = f"{each['kind']} in {each['container']} by filter {each['filter']}: {each['reason']}{ignored}"
@@ -245,8 +246,8 @@ def unban(config: Config, chosen: argparse.Namespace) -> int:
 
 
 def _is_banned(config: Config, source: Source | None) -> bool:
-    with suppress(SidecarError):
-        return any(each["source"] == str(source) for each in store.read_bans(open_state(config), time.time()))
+    with suppress(SidecarError, sqlite3.Error):
+        return source is not None and store.is_banned(open_state(config), source, time.time())
     return False
 
 
@@ -298,7 +299,7 @@ def alone(config: Config) -> Iterator[tuple[Store, Firewall] | None]:
 
 def _ask(config: Config, request: Request) -> None:
     """Have the running agent do it, and wait until it has. Raises SidecarError when it does not answer."""
-    kept = Store(config.state, logs.get("logban"))
+    kept = Store(config.state, logs.get("logban"), beside=True)
     try:
         number = kept.ask(request)
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -306,6 +307,8 @@ def _ask(config: Config, request: Request) -> None:
             if time.monotonic() > deadline:
                 raise SidecarError("logban has not answered yet; it will as soon as it can")
             time.sleep(0.02)
+    except sqlite3.Error as error:
+        raise SidecarError(f"{config.state / store.FILE}: {error}") from None
     finally:
         kept.close()
 

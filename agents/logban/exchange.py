@@ -48,7 +48,9 @@ def read(_config: Config, chosen: argparse.Namespace) -> int:
     """Print the filter as YAML, and on standard error what could not be taken over."""
     try:
         text = chosen.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError((f"{chosen.file}: {error.strerror}",)) from None
+    except UnicodeDecodeError as error:
         raise SettingsError((f"{chosen.file}: {error}",)) from None
     imported = fail2ban.read(chosen.file.name, text, chosen.kind)
     sys.stdout.write(imported.text)

@@ -138,6 +138,13 @@ _HOST = r"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} |<TIME>)?(?:[^ ]+ )?"
 _PREFIX = _HOST + r"(?:\S*(?:%s)\S*(?:\[[0-9]+\])?:? )?"
 # The same where the process id stands for the connection.
 _PREFIX_WITH_ID = _HOST + r"\S*(?:%s)\S*\[(?P<id>[0-9]+)\]:? "
+# What else of it other files refer to.
+_COMMON = {
+    "__hostname": r"\S+",
+    "__md5hex": r"(?:[\da-f]{2}:){15}[\da-f]{2}",
+    "__pam_auth": "pam_unix",
+    "__pid_re": r"(?:\[\d+\])",
+}
 # fail2ban cuts the time out of a line before it looks at the rest.
 _OWN_TIME = r"(?:\[?[0-9A-Z][0-9A-Za-z/:., +-]{7,38}\]? *)?"
 _CANNOT = {
@@ -209,7 +216,7 @@ def _resolve(text: str, values: Mapping[str, str]) -> str:
         name = found[1] or found[2]
         if name in prefixes:
             return prefixes[name] % (values.get("_daemon", "").strip() or r"[^ :\[]+")
-        return values.get(name.lower(), found[0]).strip()
+        return values.get(name.lower(), _COMMON.get(name, found[0])).strip()
 
     prefixes = {"__prefix_line": _PREFIX, "__prefix_id": _PREFIX_WITH_ID}
     text = text.replace("<F-MLFID>%(__prefix_line)s</F-MLFID>", "%(__prefix_id)s")

@@ -29,10 +29,11 @@ class Gate(Generic[Item]):
         self._found_with = {
             found: tuple(item for own, item in ordered if any(text in found for text in own)) for found in texts
         }
-        self._overlaps = {
+        overlaps = {
             found: tuple((cut, text) for text in texts for cut in range(1, len(found)) if text.startswith(found[cut:]))
             for found in texts
         }
+        self._overlaps = {found: cuts for found, cuts in overlaps.items() if cuts}
         self._automaton = Expression("|".join(map(_quote, texts)), GATE_BYTES) if texts else None
 
     def lines(self, data: bytes, position: int = 0) -> Iterator[tuple[int, int, Sequence[Item]]]:
@@ -42,32 +43,38 @@ class Gate(Generic[Item]):
         find, found_with, overlaps = self._automaton.find, self._found_with, self._overlaps
         start, end, size = position, -1, len(data)
         items: Sequence[Item] = ()
+        seen: set[bytes] = set()  # texts of this line beside its first: a line can hold thousands of them
         ((begin, stop),) = find(data, position, size)
         while begin >= 0:
             text = data[begin:stop]
-            found: Sequence[Item] = found_with[text]
-            if overlaps[text]:
-                found = self._with_overlapping(found, data, begin, text)
-            if begin < end:
-                if found is not items:
-                    items = self._both(items, found)
-            else:
+            if begin >= end:
                 if end >= 0:
                     yield start, end, items
                 start = data.rfind(b"\n", position, begin) + 1 or position
                 end = data.find(b"\n", stop)
                 if end < 0:
                     end = size
-                items = found
+                items = found_with[text]
+                if seen:
+                    seen.clear()
+            elif text not in seen:
+                seen.add(text)
+                items = self._both(items, found_with[text])
+            if text in overlaps:
+                items = self._with_overlapping(items, seen, data, begin, overlaps[text])
             ((begin, stop),) = find(data, stop, size)
         if end >= 0:
             yield start, end, items
 
-    def _with_overlapping(self, found: Sequence[Item], data: bytes, begin: int, text: bytes) -> Sequence[Item]:
-        for cut, hidden in self._overlaps[text]:
-            if data.startswith(hidden, begin + cut):
-                found = self._both(found, self._found_with[hidden])
-        return found
+    def _with_overlapping(
+        self, items: Sequence[Item], seen: set[bytes], data: bytes, begin: int, cuts: Iterable[tuple[int, bytes]]
+    ) -> Sequence[Item]:
+        """Add the items of texts that begin so far behind *begin*, within a text found there, and end behind it."""
+        for cut, hidden in cuts:
+            if hidden not in seen and data.startswith(hidden, begin + cut):
+                seen.add(hidden)
+                items = self._both(items, self._found_with[hidden])
+        return items
 
     def _both(self, some: Sequence[Item], others: Sequence[Item]) -> Sequence[Item]:
         unique = {id(item): item for item in (*some, *others)}

@@ -11,6 +11,7 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from logban import onepass
 from logban.expression import Expression, ExpressionError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Pattern:
     expanded: str
     literals: tuple[bytes, ...]
     regex: Expression
+    # The same, faster, for those that leave no choice (see onepass.py).
+    quick: onepass.Match | None
     addr: int
     id: int
     reason: int
@@ -76,7 +79,10 @@ def compile_pattern(
             f"it has no plain text of {SHORTEST_LITERAL} characters or more that every match holds; "
             "say it in 'literal', or write one into the pattern"
         )
-    return Pattern(text, expanded, plain, regex, *(regex.names.get(name, 0) for name in ("addr", "id", "reason")))
+    quick = onepass.matcher(expanded) if gated else None
+    return Pattern(
+        text, expanded, plain, regex, quick, *(regex.names.get(name, 0) for name in ("addr", "id", "reason"))
+    )
 
 
 def _expand(text: str, definitions: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from logban.address import Address
+    from logban.onepass import Match
 
 _ESCAPE = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]")
 _MOST_BLOCK_BYTES = 65_536
@@ -33,7 +34,6 @@ _MOST_RECENT_SUCCESSES = 4_096
 _REASON_CHARACTERS = 160
 # Of the engine's time, up to the minute.
 _MINUTE = len("2026-11-22T08:36")
-_NOWHERE = (0, 0)
 _CR = 13  # a terminal ends lines with CR LF
 
 
@@ -64,6 +64,29 @@ class _Line(NamedTuple):
         return self.text[begin:end] if number and begin >= 0 else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frequent:
+    """A rule for the lines that make up nearly all that pass the gate, with what its match needs at hand."""
+
+    rule: Rule
+    filter: str
+    opens: bool
+    match: Match
+    addr: int
+    id: int
+
+    @classmethod
+    def of(cls, rule: Rule) -> _Frequent | None:
+        """Give it for a rule that is one."""
+        pattern = rule.pattern
+        if pattern.quick is None or rule.role not in {"opens", "success"}:
+            return None
+        return cls(rule, rule.filter, rule.role == "opens", pattern.quick, pattern.addr, pattern.id)
+
+
+_Candidate = Rule | Block | _Frequent
+
+
 class Recogniser:
     """Compiled filters, shared by all logs that are read with them."""
 
@@ -82,8 +105,15 @@ class Recogniser:
         }
 
 
-def _gate(items: Iterable[Rule | Block]) -> Gate[Rule | Block]:
-    return Gate([((item.begin if isinstance(item, Block) else item.pattern).literals, item) for item in items])
+def _gate(items: Iterable[Rule | Block]) -> Gate[_Candidate]:
+    return Gate(
+        [
+            (item.begin.literals, item)
+            if isinstance(item, Block)
+            else (item.pattern.literals, _Frequent.of(item) or item)
+            for item in items
+        ]
+    )
 
 
 def _all_rules(each: Filter) -> Sequence[Rule]:
@@ -108,6 +138,7 @@ class Log:
         self._account = Account()
         self._events: list[Event] = []
         self._roles: dict[str, Callable[[Rule, _Line], None]] = {
+            "opens": self._open,
             "renames": self._rename,
             "closes": self._close,
             "proxied": self._proxied,
@@ -145,18 +176,36 @@ class Log:
 
     def _scan(self, position: int) -> int:
         """Read from *position* to the end of the data, or to a line behind which another way of reading begins."""
-        data, stamped = self._data, self._stamped
+        data, stamped, servers = self._data, self._stamped, self._servers
         waiting = self._waiting > 0
         gate = self._recogniser.full_gate if waiting else self._recogniser.gate
         for start, end, items in gate.lines(data, position):
-            text = data[start : end - 1] if data[end - 1] == _CR else data[start:end]
-            stamp = b""
-            if stamped:
-                stamp, _, text = text.partition(b" ")
-            self._take(items, text, start, stamp)
+            last = end - 1 if data[end - 1] == _CR else end
+            begin = (data.find(b" ", start, last) + 1 or last) if stamped else start
+            text: bytes | None = None
+            for item in items:
+                if type(item) is _Frequent:
+                    found = item.match(data, begin, last)
+                    if found is None:
+                        continue
+                    if item.opens:
+                        identity, address = found.group(item.id, item.addr)
+                        servers[item.filter].connections.open(identity, address or b"")
+                        continue
+                    if not self._is_news(item, found, data[start : start + _MINUTE]):
+                        continue
+                if text is None:
+                    text = data[begin:last]
+                self._take((item,), text, start, data[start : max(start, begin - 1)])
             if self._block is not None or waiting != (self._waiting > 0):
                 return end + 1
         return len(data)
+
+    def _is_news(self, item: _Frequent, found: re.Match[bytes], minute: bytes) -> bool:
+        """Whether a success was not told of in this minute."""
+        server = self._servers[item.filter]
+        address = found[item.addr] if item.addr else server.connections.address_text(found[item.id])
+        return server.successes.get(address) != (minute if self._stamped else b"")
 
     def _in_block(self, block: Block, position: int) -> int:
         """Read one line while *block* is open: a line of the block, or of something else in between."""
@@ -178,24 +227,21 @@ class Log:
             self._take(items, text, position, stamp)
         return end + 1
 
-    def _take(self, items: Sequence[Rule | Block], text: bytes, start: int, stamp: bytes) -> None:
+    def _take(self, items: Iterable[_Candidate], text: bytes, start: int, stamp: bytes) -> None:
         """Try *items* on one line, or on one block of lines, that started at *start*."""
         for item in items:
             if isinstance(item, Block):
                 if item is not self._block and item.begin.regex.matches(text):
                     self._block, self._block_lines = item, [text]
                 continue
-            pattern = item.pattern
-            spans = pattern.regex.find(text, 0, len(text))
-            if spans[0][0] < 0:
-                continue
-            begin, end = spans[pattern.addr] if pattern.addr else _NOWHERE
-            if item.role == "opens":  # this and a repeated success are by far the most frequent
-                id_begin, id_end = spans[pattern.id]
-                address = text[begin:end] if begin >= 0 else b""
-                self._servers[item.filter].connections.open(text[id_begin:id_end], address)
-            elif item.role != "success" or self._servers[item.filter].successes.get(text[begin:end]) != stamp[:_MINUTE]:
-                self._roles[item.role](item, _Line(text, start, stamp, spans))
+            rule = item.rule if isinstance(item, _Frequent) else item
+            spans = rule.pattern.regex.search(text)
+            if spans is not None:
+                self._roles[rule.role](rule, _Line(text, start, stamp, spans))
+
+    def _open(self, rule: Rule, line: _Line) -> None:
+        connections = self._servers[rule.filter].connections
+        connections.open(line.group(rule.pattern.id) or b"", line.group(rule.pattern.addr) or b"")
 
     def _rename(self, rule: Rule, line: _Line) -> None:
         identity, address = line.group(rule.pattern.id), parse(line.group(rule.pattern.addr) or b"")
@@ -238,8 +284,11 @@ class Log:
         text = line.group(rule.pattern.addr)
         if text is None:
             text = server.connections.address_text(line.group(rule.pattern.id) or b"")
-        minute, address = line.stamp[:_MINUTE], parse(text)
-        if address is None or server.successes.get(text) == minute:
+        minute = line.stamp[:_MINUTE]
+        if server.successes.get(text) == minute:
+            return
+        address = parse(text)
+        if address is None:
             return
         drop_oldest(server.successes, _MOST_RECENT_SUCCESSES)
         server.successes[text] = minute

@@ -9,7 +9,7 @@ from logban.cursor import STREAMS, Cursor, seconds
 from logban.frames import STAMP, Line
 
 FIRST_TAIL, LONGEST_TAIL = 1_000, 256_000  # lines
-MORE_LINES, LEAST_GROWTH, BLIND_GROWTH = 1.5, 4, 16
+MORE_LINES, LEAST_GROWTH, BLIND_GROWTH = 1.25, 4, 16
 MOST_HELD_BYTES = 16 << 20
 
 
@@ -62,7 +62,7 @@ def _without_known_ends(held: list[Line], cursor: Cursor) -> list[Line]:
 def longer_tail(tail: int | None, lines: list[Line], from_stamp: bytes) -> int | None:
     """Estimate how many lines reach back to *from_stamp*, when *tail* of them begin with *lines*; None: better all.
 
-    Lines are taken to have come as fast before as these did, and half as many again are asked for.
+    Lines are taken to have come as fast before as these did, and a quarter more are asked for.
     """
     if tail is None or not from_stamp:
         return None

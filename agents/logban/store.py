@@ -111,8 +111,8 @@ class Request:
 class Store(state.Memory):
     """The database, as sentences."""
 
-    def __init__(self, folder: Path, log: logs.Log) -> None:
-        super().__init__(folder / FILE, SCHEMA, log)
+    def __init__(self, folder: Path, log: logs.Log, *, beside: bool = False) -> None:
+        super().__init__(folder / FILE, SCHEMA, log, beside=beside)
         self._database.execute("PRAGMA synchronous=NORMAL")
 
     # How far logs were read
@@ -312,6 +312,12 @@ def read_bans(database: sqlite3.Connection, now: float) -> list[dict[str, Any]]:
     """Read the bans that stand, the next to end first."""
     query = "SELECT * FROM bans WHERE ended_at IS NULL AND until > ? ORDER BY until"
     return [_shown(row) for row in database.execute(query, (now,))]
+
+
+def is_banned(database: sqlite3.Connection, source: Source, now: float) -> bool:
+    """Say whether a ban of a source stands, a dry one included."""
+    query = "SELECT 1 FROM bans WHERE source = ? AND ended_at IS NULL AND until > ?"
+    return database.execute(query, (str(source), now)).fetchone() is not None
 
 
 def read_case(database: sqlite3.Connection, source: Source) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from certsync.labels import Consumer
 from certsync.target import Target
 from sidecars import remedy
 from sidecars.deployment import Deployment, Served, Store
-from sidecars.facts import Container
+from sidecars.facts import Container, Details
 from sidecars.finding import Finding
 
 STORE = "/traefik/acme.json"  # certsync's default
@@ -65,7 +65,7 @@ def _store(store: Store) -> Iterator[Finding]:
     agent, path = store.container, store.path
     folder = PurePosixPath(path).parent
     mount = agent.mount_at(path)
-    volume = f'volumes: ["${{TRAEFIK_VOLUME}}:{folder}:ro"]  # the folder in which Traefik keeps it'
+    volume = f'volumes: ["${{TRAEFIK_VOLUME}}:{folder}:ro"]  # the folder in which Traefik keeps it, not the file'
     if mount is None or store.kind == "missing":
         told = f"nothing is mounted at {folder}" if mount is None else f"there is no {path} in its container"
         yield Finding("acme_missing", agent, told, remedy.lines(agent, volume))
@@ -78,16 +78,17 @@ def _store(store: Store) -> Iterator[Finding]:
     elif single:
         told = f"{mount.source} is mounted as the file {path}: one that is renamed into its place is never seen"
         yield Finding("acme_single_file", agent, told, remedy.lines(agent, volume))
-    if store.kind == "file" and not _may_read(agent, store):
-        told = f"{path} has owner {store.owner} and mode {store.mode:04o}, certsync runs as {agent.details.user}"  # type: ignore[union-attr]
+    if store.kind == "file" and agent.details and not _may_read(agent.details, store):
+        user = agent.details.user or "0"
+        told = f"{path} has owner {store.owner} and mode {store.mode:04o}, and certsync runs as {user}"
         yield Finding("acme_unreadable", agent, told, remedy.lines(agent, f'user: "{store.owner}"'))
 
 
-def _may_read(agent: Container, store: Store) -> bool:
-    if agent.details is None or store.mode & 0o044:  # the group may well be one of its own
+def _may_read(reader: Details, store: Store) -> bool:
+    if store.mode & 0o044:  # the group may well be one of its own
         return True
-    user = agent.details.user.partition(":")[0] or "0"
-    if user in {"0", "root"} and _READS_ALL & agent.details.capabilities:
+    user = reader.user.partition(":")[0] or "0"
+    if user in {"0", "root"} and _READS_ALL & reader.capabilities:
         return True
     return user == str(store.owner) or not user.isdigit()
 
@@ -95,10 +96,11 @@ def _may_read(agent: Container, store: Store) -> bool:
 def _deliverable(one: Container, agent: Container) -> Iterator[Finding]:
     asked = labels.read(Consumer(one.row, one.mounts), agent.mounts)
     if asked.refusal:
-        told = str(asked.refusal.detail)
-        unreadable = "is not a label" in told or "expected" in told or "is missing" in told or "nothing says" in told
-        rule = "label_unreadable" if unreadable else "certificate_undeliverable"
-        yield Finding(rule, one, told, told if not unreadable else "correct the label as it says")
+        told = asked.refusal.detail
+        if asked.target.wanted.domains:
+            yield Finding("certificate_undeliverable", one, told, told)
+        else:  # labels that cannot be read make a target that wants nothing
+            yield Finding("label_unreadable", one, told, "correct the label as it says")
 
 
 def _sources(deployment: Deployment, agent: Container | None) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecars.facts import LABELLED, Container
 from sidecars.finding import Finding
+from sidecars.levels import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Deployment:
     said: Said = field(default_factory=Said)
     stores: tuple[Store, ...] = ()
     served: tuple[Served, ...] = ()
+    levels: Mapping[str, Level] = field(default_factory=dict)  # by container's id
     firewall: Firewall | None = None
     public_ipv6: bool | None = None  # whether the host has a public IPv6 address; None: not looked at
     configuration: tuple[Finding, ...] = ()

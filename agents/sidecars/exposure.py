@@ -1,6 +1,5 @@
 """What is open to the world, and whose firewall holds the rules."""
 
-import re
 from collections.abc import Iterator
 
 from sidecars import remedy
@@ -62,7 +61,8 @@ def _open(one: Container, port: Port, what: str) -> Finding:
 def _listens(one: Container) -> Iterator[Finding]:
     name = f"{one.agent.upper()}_HTTP"
     host, _, port = one.setting(name).rpartition(":")
-    if host and not re.match(r"127\.|\[?::1\]?$|localhost$", host):
+    # An address of a container network, as Prometheus needs one, is the world's as little as loopback is.
+    if host and Port(0, "tcp", host.strip("[]"), 0).to_the_world:
         told = f"{name}={host}:{port} on the host's network"
         yield Finding("port_open", one, told, remedy.environment(one, name, f"127.0.0.1:{port}"))
 

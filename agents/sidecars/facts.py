@@ -22,7 +22,7 @@ LABELLED = ("autoheal", "certsync", "logban")  # those that containers ask for b
 _SETTINGS = re.compile(
     r"DOCKER_HOST|DOCKER_SOCK|LOG_LEVEL|ACME_PATH|TRAEFIK_LOG_LEVEL|(AUTOHEAL|CERTSYNC|LOGBAN|STATS|CONFCHECK)_HTTP|"
     r"AUTOHEAL_(CONTAINER_LABEL|SCOPE|DRY_RUN|EXITED)|CERTSYNC_(CONFIG|LABELS)|"
-    r"LOGBAN_(CONFIG|BACKEND|DRY_RUN|SOURCE|HTTP)"
+    r"LOGBAN_(CONFIG|BACKEND|DRY_RUN|SOURCE|HTTP)|APPCONF_log_level"
 )
 _ARGUMENTS = re.compile(r"--(log\.level|configfile|certificatesresolvers\.[\w-]+\.acme\.storage)=\S+", re.IGNORECASE)
 _TITLE = "org.opencontainers.image.title"
@@ -119,6 +119,11 @@ class Container:
         return max(holding, key=lambda one: len(one.destination.parts), default=None)
 
     @property
+    def volumes(self) -> frozenset[str]:
+        """The names of its volumes."""
+        return frozenset(one.volume for one in self.mounts if one.volume)
+
+    @property
     def holds_socket(self) -> bool:
         """Whether the engine's socket, or the folder that it lies in, is mounted in it."""
         return any(
@@ -138,7 +143,7 @@ def container(listed: Mapping[str, Any], inspected: Mapping[str, Any] | None, ma
         listed_ports=tuple(_listed_ports(listed.get("Ports") or [])),
         details=_details(inspected, mask) if inspected else None,
         kind=_kind(line),
-        agent=_agent(line),
+        agent=_agent(line, inspected),
     )
 
 
@@ -190,7 +195,7 @@ def _bound_ports(document: Mapping[str, Any]) -> Iterable[Port]:
 
 def _kind(line: Row) -> str:
     image = line.image.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    if _agent(line):
+    if _image_of(line):
         return ""
     if image in {"autoheal", "docker-autoheal"}:
         return "other-healer"
@@ -201,8 +206,20 @@ def _kind(line: Row) -> str:
     return ""
 
 
-def _agent(line: Row) -> str:
-    """Name the agent that it is: by the title that our images carry, or by the name of the image."""
+def _agent(line: Row, inspected: Mapping[str, Any] | None) -> str:
+    """Name the agent that it is: it has the agent's image, and runs the agent, too."""
+    name = _image_of(line)
+    if not name or is_true(line.labels.get(ONE_OFF)):
+        return ""
+    if inspected is None:
+        return name
+    config = inspected.get("Config") or {}
+    words = " ".join([*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])])
+    return name if re.search(rf"(?:^|[\s/]){name}(?:\s|$)", words) else ""
+
+
+def _image_of(line: Row) -> str:
+    """Name the agent whose image it has, by the title that our images carry, or by the name of the image."""
     title = line.labels.get(_TITLE, "")
     if title.startswith("wildduck-sidecars "):
         word = title.partition(" ")[2]

@@ -6,10 +6,11 @@ from typing import Any
 from logban import rulebook
 from logban.rulebook import Rulebook
 from sidecarkit import settings
-from sidecars import remedy
+from sidecars import levels, remedy
 from sidecars.deployment import Deployment
 from sidecars.facts import Container
 from sidecars.finding import Finding
+from sidecars.levels import Level
 
 _REMOTE = {"syslog", "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs", "logentries"}
 _JSON_LINES = ("logging:", "  driver: json-file", '  options: {max-size: 10m, max-file: "3"}')
@@ -23,6 +24,7 @@ def findings(deployment: Deployment) -> Iterator[Finding]:
     for one in deployment.asking("logban"):
         yield from _driver(one, deployment)
         yield from _traefik_level(one)
+        yield from _level(one, deployment.levels.get(one.row.id))
         view = told.get(one.row.id)
         if view is not None:
             for problem in view.get("problems") or []:
@@ -86,6 +88,21 @@ def _traefik_level(one: Container) -> Iterator[Finding]:
     else:
         mend = remedy.lines(one, "command:  # beside the arguments that stand there", '  - "--log.level=DEBUG"')
     yield Finding("log_level", one, told, mend)
+
+
+def _level(one: Container, level: Level | None) -> Iterator[Finding]:
+    if level is None:
+        return
+    if wrong := levels.complaint(one.kind, level):
+        told, better = wrong
+        line = f"[main]: level={better}" if level.said_in.endswith(".ini") else f'[log]: level = "{better}"'
+        by_file = f"in {level.said_in}, under {line}; then docker restart {one.row.name}"
+        mend = by_file if "/" in level.said_in else remedy.environment(one, level.said_in, better)
+        yield Finding("log_level", one, told, mend)
+    if level.elsewhere:
+        told = f"{level.said_in} sends what it tells of logins to a GELF server, and no longer to its log"
+        mend = f"in {level.said_in}, under [log.gelf]: enabled = false; then docker restart {one.row.name}"
+        yield Finding("log_level", one, told, mend)
 
 
 def _problem(one: Container, problem: str) -> Iterator[Finding]:

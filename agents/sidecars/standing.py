@@ -91,14 +91,7 @@ def _socket(one: Container, deployment: Deployment) -> Iterator[Finding]:
             " whoever breaks into the agent holds the machine"
         )
         yield Finding("socket_without_proxy", one, "the engine's socket is mounted (:ro changes nothing)", mend)
-    for proxy in deployment.containers:
-        if not proxy.holds_socket or proxy.agent or not _is_proxy_of(proxy, one):
-            continue
-        guests = [
-            other
-            for other in deployment.containers
-            if not other.agent and not other.holds_socket and (_meet(other, proxy) or _share(other, proxy))
-        ]
+    for proxy, guests in _proxies(one, deployment):
         if guests:
             told = f"{_names(guests)} can reach {proxy.name}, through which {one.name} speaks with the engine"
             network = f"networks: [{one.agent}]  # internal, and of these two alone"
@@ -106,21 +99,27 @@ def _socket(one: Container, deployment: Deployment) -> Iterator[Finding]:
             yield Finding("proxy_shared", proxy, told, f"{remedy.lines(proxy, network)}\n{own}")
 
 
-def _is_proxy_of(proxy: Container, agent: Container) -> bool:
-    address = agent.setting("DOCKER_HOST")
-    host = address.partition("://")[2].rpartition(":")[0]
-    if address.startswith("tcp://"):
-        return bool(host) and host in {proxy.row.service, proxy.row.name, *proxy.row.addresses}
-    return _share(agent, proxy)
+def _proxies(agent: Container, deployment: Deployment) -> Iterator[tuple[Container, list[Container]]]:
+    """Find the proxy that an agent speaks through, and who else can reach it: by a network, or by a socket's volume."""
+    host, volume = _proxy_address(agent)
+    for proxy in deployment.containers:
+        if not proxy.holds_socket or proxy.agent:
+            continue
+        others = [one for one in deployment.containers if not one.agent and not one.holds_socket]
+        if host in {proxy.row.service, proxy.row.name, *proxy.row.addresses}:
+            networks = set(proxy.networks) - {"host", "none"}
+            yield proxy, [one for one in others if networks & set(one.networks)]
+        elif volume and volume in proxy.volumes:
+            yield proxy, [one for one in others if volume in one.volumes]
 
 
-def _meet(one: Container, other: Container) -> bool:
-    return bool(set(one.networks) & set(other.networks) - {"host", "none"})
-
-
-def _share(one: Container, other: Container) -> bool:
-    """Whether both have a volume, in which a socket may lie."""
-    return bool({mount.volume for mount in one.mounts} & {mount.volume for mount in other.mounts} - {""})
+def _proxy_address(agent: Container) -> tuple[str, str]:
+    """Tell the host that the agent's proxy listens on, or the volume that its socket lies in; both may be empty."""
+    scheme, _, rest = agent.setting("DOCKER_HOST").partition("://")
+    if scheme == "unix":
+        mount = agent.mount_at(rest)
+        return "", mount.volume if mount else ""
+    return rest.partition("/")[0].rpartition(":")[0] or rest, ""
 
 
 def _names(containers: Iterable[Container]) -> str:

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from sidecarkit.engine import Engine
-from sidecarkit.errors import ContainerGone, EngineError, EngineUnavailable, SettingsError
+from sidecarkit.errors import ContainerGone, EngineError, SettingsError
 from sidecarkit.masking import Mask
-from sidecars import certificates, deployment, facts, files, voices, wire
+from sidecars import certificates, deployment, facts, files, levels, voices, wire
 from sidecars.deployment import Blind, Deployment, Firewall, Store
 from sidecars.facts import Container
 from sidecars.finding import Finding
+from sidecars.levels import Level
 from sidecars.voices import Tell
 
 _AT_ONCE = 8
+_LONGEST_FILE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ def look(engine: Engine, projects: Sequence[str], configuration: Sequence[Findin
         found = {one.agent: one for one in sorted(everyone, key=lambda one: one.running) if one.agent}
         agents = {name: one for name, one in found.items() if one.running}
         consumers = [one for one in judged if one.asks("certsync") and one.running]
+        logging = [one for one in judged if one.asks("logban") and one.kind in levels.FILES]
+        told = list(pool.map(lambda one: _level(engine, one, blind.append), logging))
         served = list(pool.map(lambda one: wire.look(engine, one, blind.append), consumers))
     gathered = Deployment(
         now=now,
@@ -55,6 +59,7 @@ def look(engine: Engine, projects: Sequence[str], configuration: Sequence[Findin
         said=voices.hear(engine, agents, blind.append),
         stores=_stores(engine, found.get("certsync"), blind.append),
         served=tuple(one for one in served if one),
+        levels={one.row.id: level for one, level in zip(logging, told, strict=True) if level},
         firewall=_firewall(engine, agents.get("logban"), blind.append),
         public_ipv6=_public_ipv6() if _beside_the_engine(rows) else None,
         configuration=tuple(configuration),
@@ -88,16 +93,31 @@ def _stores(engine: Engine, certsync: Container | None, blind: Tell) -> tuple[St
     return (Store(certsync, path, entry.kind, entry.owner, entry.mode),)
 
 
+def _level(engine: Engine, one: Container, blind: Tell) -> Level | None:
+    """Find the log level of one of the mail servers: wild-config's variable comes before its files."""
+    if told := one.setting("APPCONF_log_level"):
+        return Level(told.lower(), "APPCONF_log_level")
+
+    def content(path: str) -> str | None:
+        with suppress(ContainerGone):
+            return files.read(engine, one.row.id, path, _LONGEST_FILE).decode(errors="replace")
+        return None
+
+    try:
+        return levels.first(levels.FILES[one.kind], content)
+    except EngineError as error:
+        blind(Blind(f"the log level of {one.name}", str(error)))
+        return None
+
+
 def _firewall(engine: Engine, logban: Container | None, blind: Tell) -> Firewall | None:
     if logban is None:
         return None
     info: dict[str, Any] = {}
     try:
         info = engine.get_json("info", "/info")
-    except EngineUnavailable:
-        raise
     except EngineError as error:
-        blind(Blind("the engine's firewall", str(error)))
+        blind(Blind("the engine's own word on its firewall", str(error)))
     return voices.firewall(engine, logban, info, blind)
 
 

@@ -2,20 +2,24 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sidecarkit import containers
 from sidecarkit.containers import ONE_OFF, Row
+from sidecarkit.crew import Crew
 from sidecarkit.engine import Engine
 from sidecarkit.errors import ContainerGone, EngineError, EngineTimeout, Refused
 from stats.facts import Container
 from stats.source import SourceDown
 
 _ASKED_AT_ONCE = 4
+_MEASURED_AT_ONCE = 8
+_MEASURED_SECONDS = 120.0  # an older measurement says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,54 @@ class Usage:
     machine: int
     processors: int
     memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A container's use, the share of a processor since the measurement before, and when that was."""
+
+    usage: Usage
+    cpu_percent: float | None
+    at: float
+
+
+class Measurements:
+    """What containers use, measured beside everything else: an engine may take a second for each answer."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._clock = engine, clock
+        self._crew = Crew("measure", _MEASURED_AT_ONCE)
+        self._lock = threading.Lock()
+        self._asked: set[str] = set()
+        self._last: dict[str, Measured] = {}
+
+    def measure(self, running: Collection[str]) -> None:
+        """Begin to measure these, unless somebody is at it still, and forget all others."""
+        with self._lock:
+            self._last = {one: known for one, known in self._last.items() if one in running}
+            due = [one for one in running if one not in self._asked]
+            self._asked.update(due)
+        for one in due:
+            self._crew.do(partial(self._measure, one))
+
+    def of(self, container: str) -> "Measured | None":
+        """Give the last measurement of a container, if it is of this time."""
+        with self._lock:
+            known = self._last.get(container)
+        return known if known and self._clock() - known.at <= _MEASURED_SECONDS else None
+
+    def _measure(self, container: str) -> None:
+        try:
+            now = usage(self._engine.stats(container))
+            with self._lock:
+                before = self._last.get(container)
+                percent = cpu_percent(before.usage if before else None, now)
+                self._last[container] = Measured(now, percent, self._clock())
+        except (EngineError, AttributeError, TypeError, ValueError):
+            pass  # it has ended, or the engine is away: then its last figures grow old
+        finally:
+            with self._lock:
+                self._asked.discard(container)
 
 
 class Containers:
@@ -41,13 +93,12 @@ class Containers:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine, self._project, self._timeout_seconds, self._clock = engine, project, timeout_seconds, clock
-        self._used: dict[str, Usage] = {}
+        self._measurements = Measurements(engine, clock)
         self._pool = ThreadPoolExecutor(_ASKED_AT_ONCE, "engine")
-        self._lock = threading.Lock()
 
     def look(self) -> tuple[Container, ...]:
         """List all, or those of the project, by name. Raises SourceDown when there is no list to be had."""
-        until = self._clock() + self._timeout_seconds
+        until = self._clock() + self._timeout_seconds / 2
         try:
             rows = [containers.row(document) for document in self._engine.containers()]
         except EngineTimeout:
@@ -57,8 +108,7 @@ class Containers:
         except EngineError as error:
             raise SourceDown(f"cannot be asked ({type(error).__name__})") from None
         rows = [row for row in rows if self._project in {None, row.project}]
-        with self._lock:
-            self._used = {row.id: self._used[row.id] for row in rows if row.id in self._used}
+        self._measurements.measure([row.id for row in rows if row.state == "running"])
         found = self._pool.map(lambda row: self._described(row, until), rows)
         return tuple(sorted((one for one in found if one), key=lambda one: (one.project or "", one.shown_name)))
 
@@ -68,22 +118,16 @@ class Containers:
     def _described(self, row: Row, until: float) -> Container | None:
         """Add what only an inspection tells; None for one that is gone by now."""
         known = listed(row)
-        if self._clock() > until:
-            return known
         try:
-            known = inspected(known, self._engine.inspect(row.id))
-            return self._measured(known) if known.state == "running" and self._clock() < until else known
+            known = inspected(known, self._engine.inspect(row.id)) if self._clock() < until else known
         except ContainerGone:
             return None
         except EngineError:
             return known
-
-    def _measured(self, known: Container) -> Container:
-        now = usage(self._engine.stats(known.id))
-        with self._lock:
-            before = self._used.get(known.id)
-            self._used[known.id] = now
-        return replace(known, cpu_percent=cpu_percent(before, now), memory_bytes=now.memory_bytes)
+        measured = self._measurements.of(known.id) if known.state == "running" else None
+        if measured is None:
+            return known
+        return replace(known, cpu_percent=measured.cpu_percent, memory_bytes=measured.usage.memory_bytes)
 
 
 def listed(row: Row) -> Container:

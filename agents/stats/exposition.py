@@ -11,10 +11,11 @@ from stats.source import SourceDown
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """All samples of one answer: name to (labels, value)."""
+    """All samples of one answer: name to (labels, value). `families` are also those that have no sample yet."""
 
     samples: Mapping[str, tuple[tuple[Mapping[str, str], float], ...]]
     seconds: float = 0.0
+    families: frozenset[str] = frozenset()
 
     def each(self, name: str, **labels: str) -> Iterator[tuple[Mapping[str, str], float]]:
         """Yield the samples of *name* that have these labels."""
@@ -31,13 +32,15 @@ class Exposition:
 def read(text: str, seconds: float = 0.0) -> Exposition:
     """Read a text. Raises SourceDown when it is something else."""
     samples: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    families = set()
     try:
         for family in text_string_to_metric_families(text):
+            families.add(family.name)
             for sample in family.samples:
                 samples.setdefault(sample.name, []).append((sample.labels, float(sample.value)))
     except (ValueError, IndexError, KeyError):
         raise SourceDown("answers with something else than figures") from None
-    return Exposition({name: tuple(found) for name, found in samples.items()}, seconds)
+    return Exposition({name: tuple(found) for name, found in samples.items()}, seconds, frozenset(families))
 
 
 def scrape(base: str, timeout_seconds: float) -> Exposition:

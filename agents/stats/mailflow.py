@@ -40,7 +40,7 @@ def zonemta(found: Exposition) -> Reading:
 
     Its counters are named without the `_total` that the parser gives each of them.
     """
-    if "zonemta_delivery_status_total" not in found.samples and "zonemta_message_push_total" not in found.samples:
+    if "zonemta_delivery_status" not in found.families:
         raise SourceDown("answers, but not with ZoneMTA's figures")
     counters = {
         status: found.total("zonemta_delivery_status_total", status=status) or 0.0

@@ -57,6 +57,7 @@ WRITERS: dict[str, Callable[[Any], str]] = {
     "number": wording.number,
     "percent": wording.percent,
     "moment": wording.moment,
+    "image": wording.image,
     "text": lambda value: wording.UNKNOWN if value is None else str(value),
 }
 # The states as shapes too: colour alone says nothing to some. What is no state of a service is a container's.

@@ -35,6 +35,11 @@ def size(count: float | None) -> str:
     return f"{count:.1f} {_UNITS[-1]}"
 
 
+def image(name: str) -> str:
+    """Write an image's name; one whose name went to a newer image has only its digest, of which the start will do."""
+    return f"{name[:19]}\N{HORIZONTAL ELLIPSIS}" if name.startswith("sha256:") else name
+
+
 def number(value: float | None) -> str:
     """Write a figure with as many digits as say something."""
     if value is None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecarkit import notify, settings
-from sidecarkit.engine import Endpoint, endpoint
+from sidecarkit.engine import Endpoint, address, endpoint
 from sidecarkit.errors import SettingsError
 from sidecarkit.settings import setting
 
@@ -15,7 +15,7 @@ class EngineSettings:
     """Where the engine is."""
 
     docker_host: str | None = setting(
-        "DOCKER_HOST", settings.text, help="the engine: `unix://` or `tcp://`; default the local socket"
+        "DOCKER_HOST", address, help="the engine: `unix://` or `tcp://`; default the local socket"
     )
     docker_tls_verify: str | None = setting(
         "DOCKER_TLS_VERIFY", settings.text, help="not empty: TLS, and the engine's certificate is verified"

@@ -51,6 +51,8 @@ def main(agent: Agent[C], arguments: Sequence[str] | None = None, environ: Mappi
     except SidecarError as error:
         sys.stderr.write(f"{agent.name}: {error}\n")
         return PROBLEM
+    except KeyboardInterrupt:  # a command that was stopped by hand; the agent itself has a handler for it
+        return DONE
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE

@@ -25,6 +25,7 @@ class Row:
     labels: Mapping[str, str]
     network_mode: str
     addresses: tuple[str, ...]
+    created_at: float = 0.0  # Unix seconds, the engine's clock
 
     @property
     def project(self) -> str | None:
@@ -52,6 +53,7 @@ def row(document: Mapping[str, Any]) -> Row:
             for address in ((network or {}).get("IPAddress"), (network or {}).get("GlobalIPv6Address"))
             if address
         ),
+        created_at=float(document.get("Created") or 0),
     )
 
 

@@ -51,21 +51,25 @@ class Endpoint:
         return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
 
 
+def address(value: str) -> str:
+    """Read where an engine is: unix:///path, tcp://host:port, or the bare path of a socket."""
+    url = f"unix://{value}" if value.startswith("/") else value
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        url = ""
+    if not re.match(r"unix:///.|(tcp|tcps|http|https)://[^/]", url):
+        raise ValueError("unix:///path/to/docker.sock or tcp://host:port")
+    return url
+
+
 def endpoint(docker_host: str | None, tls_verify: bool, cert_path: Path | None) -> Endpoint:  # noqa: FBT001
     """Read DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH as the docker command does.
 
     Accepts unix:// and tcp:// addresses and a bare socket path. With *tls_verify* or a *cert_path* the connection is
     TLS, with ca.pem, cert.pem and key.pem of *cert_path* (default ~/.docker). Raises ValueError: what is accepted.
     """
-    url = docker_host or f"unix://{DEFAULT_SOCKET}"
-    if url.startswith("/"):
-        url = f"unix://{url}"
-    if not re.match(r"unix:///.|(tcp|tcps|http|https)://[^/]", url):
-        raise ValueError("unix:///path/to/docker.sock or tcp://host:port")
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("unix:///path/to/docker.sock or tcp://host:port") from None
+    url = address(docker_host or DEFAULT_SOCKET)
     secure = not url.startswith("unix:") and (
         tls_verify or cert_path is not None or url.startswith(("tcps:", "https:"))
     )
@@ -141,7 +145,9 @@ class Engine:
             response.read()
             self._prefix = agreed_prefix(response.headers.get("Api-Version"))
             date = response.headers.get("Date")
-        return parsedate_to_datetime(date).timestamp() if date else time.time()
+        with suppress(ValueError):  # a proxy may write what it likes
+            return parsedate_to_datetime(date).timestamp() if date else time.time()
+        return time.time()
 
     def version(self) -> dict[str, Any]:
         document: dict[str, Any] = self.get_json("version", "/version")
@@ -160,9 +166,9 @@ class Engine:
         return document
 
     def stats(self, container: str) -> dict[str, Any]:
-        """Read what a container uses at this moment, in milliseconds: without one-shot the engine takes 2 s.
+        """Read what a container uses at this moment. Without one-shot the engine takes 2 s, with it some take 1 s.
 
-        It then knows no earlier moment, so shares of the processor are a matter of two such readings.
+        It knows no earlier moment then, so shares of the processor are a matter of two such readings.
         """
         query = {"stream": "false", "one-shot": "true"}
         document: dict[str, Any] = self.get_json("stats", f"/containers/{_segment(container)}/stats", query)

@@ -1,7 +1,9 @@
-"""How an agent is told to stop."""
+"""How an agent ends: told to, or by an error that nobody expected."""
 
 import os
 import signal
+import sys
+import threading
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
@@ -21,7 +23,11 @@ class Inbox(Protocol):
 
 
 def stop_on_signals(inbox: Inbox) -> None:
-    """Turn SIGTERM and SIGINT into a Stop message; a second one ends the process at once."""
+    """Turn SIGTERM and SIGINT into a Stop message; a second one ends the process at once.
+
+    Until then a thread that ends by an error that nobody expected ends the process, too, with 1: it would go on with
+    half its work, deaf to events or without its notices, and look well. Docker starts it again.
+    """
     asked: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -30,5 +36,13 @@ def stop_on_signals(inbox: Inbox) -> None:
         asked.append(number)
         inbox.put(Stop(number))
 
+    def fall(error: threading.ExceptHookArgs) -> None:
+        threading.__excepthook__(error)
+        if not asked:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)  # sys.exit() would end this thread, which is at its end already
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+    threading.excepthook = fall

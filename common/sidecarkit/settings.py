@@ -130,7 +130,10 @@ def http_url(value: str) -> str:
 
 def urls(value: str) -> tuple[str, ...]:
     """Read addresses separated by white space, or by a comma before the next scheme: a comma may be part of one."""
-    return tuple(url for url in re.split(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|,\s+", value) if url)
+    found = tuple(url for url in re.split(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|,\s+", value) if url)
+    if not all(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url) for url in found):
+        raise ValueError("Apprise URLs, such as mailto://user:password@host, separated by commas or spaces")
+    return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -40,10 +40,13 @@ def own(folder: Path) -> int:
 
 
 class Memory:
-    """A database of one writer, the agent's loop; commands write beside it only what they were asked to."""
+    """A database of one writer, the agent's loop; commands write beside it only what they were asked to.
 
-    def __init__(self, file: Path, schema: str, log: logs.Log) -> None:
-        self._database = open_database(file, schema, log)
+    Such a command says that it is *beside* an agent at work: then nothing is made, checked or set aside.
+    """
+
+    def __init__(self, file: Path, schema: str, log: logs.Log, *, beside: bool = False) -> None:
+        self._database = open_beside(file) if beside else open_database(file, schema, log)
         self._version = -1
 
     def close(self) -> None:
@@ -109,6 +112,21 @@ def open_read_only(file: Path) -> sqlite3.Connection:
     """Open an existing file for a command that only looks. Raises sqlite3.OperationalError when there is none."""
     database = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     database.row_factory = sqlite3.Row
+    return database
+
+
+def open_beside(file: Path) -> sqlite3.Connection:
+    """Open the file that an agent works with, to write beside it. Raises SidecarError.
+
+    Whatever seems to be wrong with it, it stays where it is: the agent would go on writing into a file that was moved,
+    and all it learned would be lost with its end.
+    """
+    try:
+        database = sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        database.row_factory = sqlite3.Row
+        database.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.Error as error:
+        raise SidecarError(f"{file}: {error}") from error
     return database
 
 

@@ -1,17 +1,19 @@
 """Stands in for mail clients: shakes hands over and over, and says when the certificate changes."""
 
+import os
 import smtplib
 import ssl
 import time
 
 from cryptography import x509
 
+SERVER = os.environ.get("SERVER", "127.0.0.1")
 served, handshakes, failed = 0, 0, 0
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 while True:
     try:
-        with smtplib.SMTP("127.0.0.1", 2525, "client.demo.example", timeout=5) as client:
+        with smtplib.SMTP(SERVER, 2525, "client.demo.example", timeout=5) as client:
             client.starttls(context=context)
             der = client.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
             client.close()

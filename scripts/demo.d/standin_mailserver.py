@@ -54,4 +54,4 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 threading.Thread(target=keep_reading, daemon=True).start()
-Server(("127.0.0.1", 2525), Session).serve_forever()
+Server((os.environ.get("LISTEN", "127.0.0.1"), 2525), Session).serve_forever()

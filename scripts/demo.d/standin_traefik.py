@@ -68,6 +68,7 @@ def main() -> None:
         "key": base64.b64encode(secret).decode(),
         "Store": "default",
     }
+    (FOLDER / "acme.json").touch(mode=0o600)
     (FOLDER / "acme.json").write_text(json.dumps({"letsencrypt": {"Account": None, "Certificates": [entry]}}, indent=2))
     print(f"stored a certificate for {name}, serial {chain[0].serial_number:X}, valid {days:g} days")
 

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,11 @@ class Certsync(AgentProcess):
         return self.wait_for("certificate_served", target=target, count=count, deadline=deadline)
 
 
-def served_serial(port: int, timeout: float = 10.0) -> int:
-    """Read the serial that an SMTP server on this machine serves after STARTTLS."""
+def served_serial(port: int, timeout: float = 10.0, *, host: str = "127.0.0.1", source: str = "") -> int:
+    """Read the serial that an SMTP server serves after STARTTLS; *source* is the address to ask from."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with smtplib.SMTP("127.0.0.1", port, "client.example.net", timeout=timeout) as client:
+    with smtplib.SMTP(host, port, "client.example.net", timeout, (source, 0) if source else None) as client:
         client.starttls(context=context)
         assert isinstance(client.sock, ssl.SSLSocket)
         der = client.sock.getpeercert(binary_form=True)
@@ -59,18 +59,18 @@ def served_serial(port: int, timeout: float = 10.0) -> int:
 
 
 class Clients:
-    """So many clients that shake hands over and over; what they saw and what failed."""
+    """So many clients that shake hands over and over, each by *look*; what they saw and what failed."""
 
-    def __init__(self, port: int, count: int = 6) -> None:
+    def __init__(self, look: Callable[[], int], count: int = 6) -> None:
         self.serials: Counter[int] = Counter()
         self.failures: list[str] = []
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(port,), daemon=True) for _ in range(count)]
+        self._threads = [threading.Thread(target=self._run, args=(look,), daemon=True) for _ in range(count)]
 
-    def _run(self, port: int) -> None:
+    def _run(self, look: Callable[[], int]) -> None:
         while not self._stopping.wait(0.05):
             try:
-                self.serials[served_serial(port)] += 1
+                self.serials[look()] += 1
             except (OSError, smtplib.SMTPException) as error:
                 self.failures.append(repr(error))
 

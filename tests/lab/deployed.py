@@ -57,7 +57,8 @@ def agent(name: str, **further: Any) -> Container:
     """Make an agent's container."""
     labels = {"org.opencontainers.image.title": f"wildduck-sidecars {name}", **further.pop("labels", {})}
     further.setdefault("mode", "host" if name == "logban" else "sidecars")
-    return container(name, labels=labels, **further)
+    config = {"Entrypoint": [name], **(further.pop("config", None) or {})}
+    return container(name, labels=labels, config=config, **further)
 
 
 def deployment(*containers: Container, projects: Sequence[str] = (), **further: Any) -> Deployment:

@@ -40,7 +40,7 @@ class Deployment:
         self.engine, self.folder = engine, folder
         for image in (*AGENTS, "confcheck", "socket_proxy"):
             agent_image(engine, image)
-        shutil.copytree(STACK, folder, symlinks=True)
+        shutil.copytree(STACK, folder, symlinks=True, dirs_exist_ok=True)
         (folder / "further.yml").write_text(json.dumps(further or {}))
         files = [folder / "docker-compose.yml", *(ROOT / f"compose.{overlay}.yml" for overlay in overlays)]
         self.compose = Compose(
@@ -77,8 +77,9 @@ class Deployment:
         done = self.run("traefik", "sh", "-c", 'umask 077; printf %s "$1" >/data/acme.json', "-", text)
         assert done.returncode == 0, done.stderr
 
-    def status(self, agent: str) -> Any:
-        return json.loads(self.run(agent, agent, "status", "--json").stdout)
+    def ask(self, agent: str, command: str) -> Any:
+        """Have an agent's command answer in JSON."""
+        return json.loads(self.run(agent, agent, command, "--json").stdout)
 
     def log(self, service: str) -> str:
         container = self.container(service)

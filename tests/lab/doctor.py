@@ -58,14 +58,20 @@ class Deployment:
     containers: Containers
     project: str = field(default_factory=lambda: f"mail-{secrets.token_hex(3)}")
 
-    def service(self, name: str, *, labels: Mapping[str, str] | None = None, **further: Any) -> Container:
+    def service(self, name: str, **further: Any) -> Container:
         """Run a service that does nothing. Its image has its name, as upstream's have."""
+        service = self.create(name, **further)
+        service.start()
+        return service
+
+    def create(self, name: str, *, labels: Mapping[str, str] | None = None, **further: Any) -> Container:
+        """Make a service as `service` does, and do not start it."""
         image = f"lab/{name}"
         demand(self.engine.url, "POST", f"/images/{IMAGE}/tag", {"repo": image, "tag": "latest"})
         config = {"Image": image, **(further.pop("config", None) or {})}
         marks = {"com.docker.compose.project": self.project, "com.docker.compose.service": name}
         health = further.pop("health", _QUIET)
-        return self.containers.run(
+        return self.containers.create(
             name, labels={**marks, **(labels or {})}, health=health, command=_IDLE, config=config, **further
         )
 
@@ -76,10 +82,13 @@ class Deployment:
             env.setdefault("ACME_PATH", "/lab/acme.json")
         labels = {_TITLE: f"wildduck-sidecars {name}", **(further.pop("labels", None) or {})}
         network = further.pop("network_mode", "host" if name == "logban" else "none")
-        agent = self.service(name, labels=labels, env=env, network_mode=network, **further)
+        config = {"Entrypoint": [name], "Cmd": ["run"], **(further.pop("config", None) or {})}
+        agent = self.create(name, labels=labels, env=env, network_mode=network, config=config, **further)
         answer = json.dumps(CONTENT[name] if says is None else says)
+        agent.folder.chmod(0o755)  # it may be anybody
         (agent.folder / "acme.json").write_text("{}")
-        program(agent, name, f"cat <<'END'\n{answer}\nEND")
+        program(agent, name, f"[ $1 = run ] && exec sleep 86400\ncat <<'END'\n{answer}\nEND")
+        agent.start()
         return agent
 
     def agents(self) -> None:
@@ -111,9 +120,10 @@ def inside(engine: GivenEngine) -> tuple[str, ...]:
 
 def program(container: Container, name: str, script: str) -> None:
     """Put a program into the container's own folder, which an agent has in its PATH."""
-    file = container.folder / name
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
+    made = container.folder / f"{name}.new"
+    made.write_text(f"#!/bin/sh\n{script}\n")
+    made.chmod(0o755)
+    made.replace(container.folder / name)  # the one before it may just be started, and is busy then
 
 
 def run(*words: str, url: str, env: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()) -> Report:

@@ -69,10 +69,10 @@ def recorded() -> dict[str, str]:
 
 
 _MATCHED_NAMES = re.compile(r'__name__=~"\(([\w|]+)\)(\w+)"')
+_STRINGS = re.compile(r'"[^"]*"')
 _NO_NAMES = re.compile(
-    r'"[^"]*"'  # strings
-    r"|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)"  # labels
-    r"|\{[^}]*\}|\[[^\]]*\]"  # matchers, once their strings are gone, and ranges
+    r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)"  # labels
+    r"|\{[^}]*\}|\[[^\]]*\]"  # matchers and ranges
 )
 _WORDS = {"and", "or", "unless", "bool", "offset"}
 
@@ -80,7 +80,5 @@ _WORDS = {"and", "or", "unless", "bool", "offset"}
 def named(expression: str) -> set[str]:
     """Name the metrics that an expression asks for."""
     found = {f"{one}{rest}" for ones, rest in _MATCHED_NAMES.findall(expression) for one in ones.split("|")}
-    bare = expression
-    while (shorter := _NO_NAMES.sub(" ", bare)) != bare:
-        bare = shorter
+    bare = _NO_NAMES.sub(" ", _STRINGS.sub("", expression))
     return found | (set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", bare)) - _WORDS)

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from certsync.dhparams import FFDHE2048
 from lab import npm
@@ -34,20 +35,26 @@ def contained(containers: Containers, version: str, port: int, labels: Mapping[s
         command=(node, str(package / "bin" / "haraka"), "-c", "/lab/haraka"),
         network_mode="bridge",
         binds=lent,
-        host={"PortBindings": {"25/tcp": [{"HostPort": str(port)}]}},
+        # Names are asked for at each connection; that nobody answers is to be known at once.
+        host={"PortBindings": {"25/tcp": [{"HostPort": str(port)}]}, "Dns": ["127.0.0.1"]},
         config={"ExposedPorts": {"25/tcp": {}}},
     )
     config, issued = container.folder / "haraka" / "config", Authority().issue(NAME)
-    config.mkdir(parents=True)
+    configure(package, config)
     (container.folder / "haraka" / "queue").mkdir()
-    for name, text in CONFIGURATION.items():
-        (config / name).write_text(text)
-    (config / "connection.ini").write_text((package / "config" / "connection.ini").read_text())
     (config / "tls_cert.pem").write_bytes(issued.chain_pem)
     (config / "tls_key.pem").write_bytes(issued.key_pem())
     (config / "dhparams.pem").write_bytes(FFDHE2048)  # else it has openssl make one
     container.start()
     return container
+
+
+def configure(package: Path, config: Path) -> None:
+    """Write its configuration, but for certificate and key."""
+    config.mkdir(parents=True)
+    for name, text in CONFIGURATION.items():
+        (config / name).write_text(text)
+    (config / "connection.ini").write_text((package / "config" / "connection.ini").read_text())
 
 
 def converse(address: str, port: int, source: str, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:

@@ -134,6 +134,31 @@ class Echo:
             ready.close()
 
 
+@contextmanager
+def knowing_no_name(namespace: Namespace, address: str) -> Iterator[None]:
+    """Run a name server that answers at once that there is no such name, until the block ends."""
+    server = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((address, 53))
+
+    def serve() -> None:
+        while True:
+            query, sender = server.recvfrom(4096)
+            if not query:  # nobody asks for nothing: it was shut down
+                return
+            question = query[12 : query.index(b"\0", 12) + 5]
+            server.sendto(query[:2] + b"\x81\x83" + query[4:6] + bytes(6) + question, sender)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # one that is not connected says so, and wakes its reader all the same
+            server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        server.close()
+
+
 class Client:
     """A socket at one address of a namespace, towards an echo."""
 

@@ -53,7 +53,12 @@ def lent_node(package: Path) -> tuple[str, list[str]]:
 
     All of it, the libraries too, stands in the container where it lies here.
     """
-    node = Path(shutil.which("node") or "node").resolve()
-    listed = subprocess.run(["ldd", str(node)], capture_output=True, text=True, check=True).stdout
-    lent = [str(node), *re.findall(r"(/\S+) \(0x", listed), str(package.parents[1])]
-    return str(node), [f"{path}:{path}:ro" for path in lent]
+    node, files = borrowed("node")
+    return node, [f"{path}:{path}:ro" for path in (*files, package.parents[1])]
+
+
+def borrowed(program: str) -> tuple[str, list[str]]:
+    """Give the path of a *program* of this machine, and the files that make it run: itself and its libraries."""
+    found = str(Path(shutil.which(program) or program).resolve())
+    listed = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+    return found, [found, *re.findall(r"(/\S+) \(0x", listed)]

@@ -60,6 +60,7 @@ class Actor:
     health: str | None = "healthy"
     streak: int = 0
     outputs: list[str] = field(default_factory=list)  # of the failed probes since the last good one
+    created_at: float = NOON
     started_at: float = NOON - 3600
     died_at: float = 0.0
     exit_code: int = 0
@@ -79,7 +80,9 @@ class Actor:
 
     def row(self) -> Row:
         health = self.health if self.state in {"running", "paused"} else None
-        return Row(self.id, self.name, "image", self.state, health, dict(self.labels), self.network_mode, ())
+        return Row(
+            self.id, self.name, "image", self.state, health, dict(self.labels), self.network_mode, (), self.created_at
+        )
 
     def document(self) -> dict[str, Any]:
         """Answer an inspection."""

@@ -58,4 +58,8 @@ class Stats(AgentProcess):
             document = self.document()
             return document if holds(document) else {}
 
-        return wait_for(look, what, deadline=deadline, pause=0.2)
+        try:
+            return wait_for(look, what, deadline=deadline, pause=0.2)
+        except AssertionError as error:
+            error.add_note(f"the page says: {self.document()['problems']}\n{self.report()}")
+            raise

@@ -30,6 +30,7 @@ SETS = {
     "alone": (SIDECARS,),
     "alone, direct": (SIDECARS, DIRECT),
     "over a stack": (STACK, SIDECARS),
+    "the labels without the sidecars": (STACK, WILDDUCK),
     "over a stack, with its labels": (STACK, SIDECARS, WILDDUCK),
     "over a stack, with its labels, strict": (STACK, SIDECARS, WILDDUCK, STRICT),
     "over a stack, with its labels, direct": (STACK, SIDECARS, WILDDUCK, DIRECT),
@@ -117,6 +118,24 @@ def test_a_misspelt_key_pleases_neither_compose_nor_the_specification(file: Path
 
     assert not accepted(misspelt)
     assert "read_onyl" in compose((STACK, *({SIDECARS} - {file}), misspelt), "config", "--quiet").stderr
+
+
+@pytest.mark.parametrize("files", [SETS["alone"], SETS["over a stack, with its labels"]], ids=["alone", "over a stack"])
+def test_each_sidecar_of_every_profile_is_held_to_the_least(files: tuple[Path, ...]) -> None:
+    everything = json.loads(compose(files, "--profile", "*", "config", "--format", "json").stdout)["services"]
+    ours = {name: one for name, one in everything.items() if one["image"].startswith("wildduck-sidecars/")}
+
+    assert set(ours) >= {"autoheal", "certsync", "logban", "stats", "stats-proxy"}
+    for name, one in ours.items():
+        assert one["read_only"], name
+        assert one["cap_drop"] == ["ALL"], name
+        assert one["security_opt"] == ["no-new-privileges:true"], name
+        assert one["user"] and "privileged" not in one, name
+        assert 0 < int(one["mem_limit"]) <= 384 << 20, name
+        assert 0 < one["pids_limit"] <= 64, name
+        assert one["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        assert one["healthcheck"].get("test") or one["restart"] == "no", name  # what runs once is not probed
+        assert one["labels"]["autoheal"] == "false", name
 
 
 def test_whoever_runs_a_sidecar_can_set_whatever_the_agent_can_be_told() -> None:

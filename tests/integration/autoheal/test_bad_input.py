@@ -11,6 +11,9 @@ from sidecarkit import settings
 
 COMMANDS = ("run", "check")
 WRONG = {
+    "DOCKER_HOST": "ssh://engine",
+    "DOCKER_SOCK": "ftp://engine",
+    "NOTIFY_URLS": "s3cret",
     "DOCKER_CERT_PATH": "certs",
     "LOG_LEVEL": "loud",
     "LOG_FORMAT": "xml",
@@ -39,8 +42,7 @@ WRONG = {
     "POST_RESTART_SCRIPT": "after.sh --now",
 }
 ANYTHING_GOES = {  # as text, at first
-    "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_SOCK", "NOTIFY_URLS", "WEBHOOK_JSON_KEY", "AUTOHEAL_CONTAINER_LABEL",
-    "AUTOHEAL_DEPENDS_ON",
+    "DOCKER_TLS_VERIFY", "WEBHOOK_JSON_KEY", "AUTOHEAL_CONTAINER_LABEL", "AUTOHEAL_DEPENDS_ON",
 }  # fmt: skip
 
 
@@ -70,12 +72,12 @@ def test_every_wrong_variable_is_named_with_its_value_and_what_is_accepted(tmp_p
 def test_settings_that_cannot_be_worked_with_are_named_together(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").write_text("")
     wrong = {
-        "DOCKER_SOCK": "ftp://engine",
+        "DOCKER_CERT_PATH": str(tmp_path),
         "AUTOHEAL_STATE": f"{tmp_path}/file/state",
         "POST_RESTART_SCRIPT": f"{tmp_path}/file",
     }
 
-    done = autoheal(tmp_path, command, DOCKER_HOST="", **wrong)
+    done = autoheal(tmp_path, command, DOCKER_HOST="tcp://engine", **wrong)
 
     assert done.returncode == 2
     for name, value in wrong.items():

@@ -86,7 +86,7 @@ def test_docker_sock_may_ask_for_tls_with_certificates_in_certs(
     (tmp_path / "pair.pem").chmod(0o644)
     tls = "bind :2376 ssl crt /etc/pair.pem ca-file /etc/ca.pem verify required"
     configuration = tmp_path / "tls.cfg"
-    configuration.write_text(ALLOW_LIST.read_text().replace("bind :2375", tls))
+    configuration.write_text(ALLOW_LIST.read_text().replace('bind "${LISTEN-:2375}"', tls))
     theirs = {tmp_path / "pair.pem": "/etc/pair.pem", pairs / "ca.pem": "/etc/ca.pem"}
     sidecars.proxy(engine, containers, network, configuration, files=theirs)
     ours = {pairs / "ca.pem": "ca.pem", pairs / "cert.pem": "client-cert.pem", pairs / "key.pem": "client-key.pem"}

@@ -7,7 +7,7 @@ import pytest
 
 from lab import consumers
 from lab.authority import Authority, acme_json, entry, pem
-from lab.certsync import Certsync, Clients, write_as_traefik_does
+from lab.certsync import Certsync, Clients, served_serial, write_as_traefik_does
 from lab.consumers import Server
 
 NAME = "mail.example.com"
@@ -31,7 +31,7 @@ def test_ten_renewals_reach_every_client_without_a_failed_handshake(
     haraka.renew(authority.issue(NAME, days=30))
     certsync.wait_served(1, "haraka")
     seconds = []
-    with Clients(haraka.port).at_work() as clients:
+    with Clients(lambda: served_serial(haraka.port)).at_work() as clients:
         for number in range(10):
             kind = "rsa2048" if number % 2 == 0 else "ec"
             renewed = authority.issue(NAME, kind=kind, number=number, days=31 + number)

@@ -35,7 +35,7 @@ def test_with_the_plugin_every_renewal_is_served_within_two_seconds_and_nobody_i
     with consumers.zonemta(tmp_path, first, plugin=True) as stage, Certsync(tmp_path, stage.document(NAME)) as certsync:
         assert served_serial(stage.port) == first.serial
         seconds = []
-        with Clients(stage.port).at_work() as clients:
+        with Clients(lambda: served_serial(stage.port)).at_work() as clients:
             for number in range(6):
                 renewed = authority.issue(NAME, days=20 + number, number=number, kind="rsa2048" if number % 2 else "ec")
                 stage.renew(renewed)

@@ -51,6 +51,9 @@ PATIENT = "jails: {wildduck-legacytls: {maxretry: 1000, findtime: 1h}}"
 class Writer:
     """A container that prints numbered lines at a steady pace, and its own record of them.
 
+    Its log is rotated every few seconds and holds the better part of a minute: on a busy machine the agent may be dead
+    or just starting for half a minute of this one.
+
     Its lines name *sources* addresses of 198.*net*.0.0/16, one after the other, *per_tick* lines every 10 ms.
     """
 
@@ -69,7 +72,7 @@ class Writer:
             source,
             labels={**WATCHED, "logban.filters": "traefik", "logban.source": source},
             command=("sh", "-c", f"LAST={FIRST + lines} PER_TICK={per_tick} SOURCES={sources} NET={net}{WRITER}"),
-            host={"LogConfig": {"Type": "json-file", "Config": {"max-size": size, "max-file": "10"}}},
+            host={"LogConfig": {"Type": "json-file", "Config": {"max-size": size, "max-file": "20"}}},
         )
         (container.folder / "next").write_text(str(FIRST))
         return cls(container, sources, net, lines)

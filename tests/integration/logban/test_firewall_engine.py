@@ -15,7 +15,6 @@ from lab.engine import PrivateEngine
 from lab.logban import PROBES, Logban, Speaker, speaker
 from lab.mailhost import (
     EVIL,
-    EVIL_NEIGHBOUR,
     FENCE,
     GOOD,
     HOST,
@@ -173,23 +172,26 @@ def test_bans_hold_through_a_restart_of_the_engine(dock: Dock, firewall: Firewal
         assert firewall.check([Ban(evil(4), HOUR)])
 
 
-@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+@pytest.mark.parametrize(("backend", "network"), [("nftables", "2001:db8:0:668"), ("iptables", "2001:db8:0:669")])
 def test_an_agent_bans_an_ipv6_client_by_its_log_with_all_the_addresses_of_its_network(
-    dock: Dock, agent: Callable[..., AgentProcess], backend: str
+    dock: Dock, agent: Callable[..., AgentProcess], backend: str, network: str
 ) -> None:
     """With the engine's own IPv6, and through its userland proxy, which would hide the client from the container."""
-    process = agent("logban", docker_host=dock.engine.url, prefix=dock.engine.inside(), env={"LOGBAN_BACKEND": backend})
+    attacker, neighbour = f"{network}::1", f"{network}:ffff::1"
+    dock.internet.address("eth0", f"{attacker}/32", f"{neighbour}/32")
+    url, inside = dock.engine.url, dock.engine.inside()
+    process = agent("logban", docker_host=url, prefix=inside, env={"LOGBAN_BACKEND": backend})
     try:
         process.wait_for("ports_guarded", fences={"published": sorted({PUBLISHED, SAME_PORT})})
         Logban(process).wait_reading(dock.mail_log)
-        with dock.serving(), Client(dock.internet, EVIL[6], HOST[6], PUBLISHED) as open_connection:
+        with dock.serving(), Client(dock.internet, attacker, HOST[6], PUBLISHED) as open_connection:
             assert open_connection.connects() and open_connection.hears()
 
-            dock.mail_log.probe(EVIL[6], PROBES)
-            process.wait_for("ip_banned", ip="2001:db8:0:666::/64")
+            dock.mail_log.probe(attacker, PROBES)
+            process.wait_for("ip_banned", ip=f"{network}::/64")
 
             assert not open_connection.hears()
-            for address in (EVIL[6], EVIL_NEIGHBOUR):
+            for address in (attacker, neighbour):
                 assert not reaches(dock.internet, address, HOST[6], PUBLISHED)
                 assert not reaches(dock.internet, address, HOST[6], PUBLISHED, "udp")
                 assert not reaches(dock.internet, address, HOST[6], SAME_PORT)

@@ -224,7 +224,7 @@ def test_whatever_a_container_prints_the_next_line_is_read(
     for length in (16_383, 16_384, 16_385, 40_000):
         said.say(b"x" * length + b"\n")
     said.say(b"\0\0 NUL \xff\xfe not UTF-8 \x1b[31mred\x1b[0m\r\n")
-    said.say(b"y" * (4 << 20) + b"\n")
+    said.say(b"y" * (16 << 20) + b"\n")
     said.say("".join(line.replace("[INFO]", "\x1b[32m[INFO]\x1b[0m") for line in said.probes(EVIL[4], PROBES)))
 
     agent.process.wait_for("ip_banned", ip=EVIL[4])

@@ -52,7 +52,8 @@ def scraping(tmp_path_factory: pytest.TempPathFactory, agents: dict[str, AgentPr
 
     def answer(line: str) -> Iterator[bytes]:
         text = recorded.get(line.rpartition("/")[2], "")
-        yield reply(200 if text else 404, text.encode(), Content_Type="text/plain; version=0.0.4")
+        kind = "application/openmetrics-text; version=1.0.0" if text.endswith("# EOF\n") else "text/plain"
+        yield reply(200 if text else 404, text.encode(), Content_Type=kind)
 
     shipped = configuration()
     with SmallServer(answer, tcp=True) as server:
@@ -80,6 +81,17 @@ def test_alertmanager_accepts_its_configuration() -> None:
     done = prometheus.run("amtool", "check-config", MONITORING / "alertmanager.yml")
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("alert", "receivers"), [("MongoDown", "elsewhere,mail"), ("InstanceDown", "elsewhere,mail"), ("HealLoop", "mail")]
+)
+def test_what_takes_the_stacks_mail_down_is_told_in_another_way_too(alert: str, receivers: str) -> None:
+    file = MONITORING / "alertmanager.yml"
+
+    done = prometheus.run("amtool", "config", "routes", "test", f"--config.file={file}", f"alertname={alert}")
+
+    assert done.stdout.strip() == receivers, done.stderr
 
 
 def test_every_job_is_named_and_every_name_that_an_alert_asks_for_is_one() -> None:
@@ -165,7 +177,7 @@ def test_every_metric_that_is_asked_for_exists(live: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("expression", "names"),
     [
-        ('sum by (j) (rate(a{x="b_total"}[5m])) > 0 unless on (c) max(d{e!~"f|g"}) or vector(1)', {"a", "d"}),
+        ('sum by (j) (rate(a{x="b_total"}[5m])) > 0 unless on (c) max(d{e!~"f|-g-{12}"}) or vector(1)', {"a", "d"}),
         ('time() - {__name__=~"(a|b)_seconds"} > 300', {"a_seconds", "b_seconds"}),
         ("histogram_quantile(0.95, sum by (le) (rate(h_bucket[1h:5m]))) * 60 and on() absent(up)", {"h_bucket", "up"}),
     ],

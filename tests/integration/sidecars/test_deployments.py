@@ -91,6 +91,17 @@ def test_a_broken_service_is_found(stack: Deployment, finding: str) -> None:
     assert report.status == (0 if finding == "clients_may_hide" else 1)
 
 
+def test_a_log_level_is_read_from_the_servers_own_file(stack: Deployment) -> None:
+    zonemta = stack.service("zonemta", labels={"logban": "true"}, env={"NODE_ENV": "production"})
+    status, _ = zonemta.run("sh", "-c", "mkdir -p /app/config && echo 'level = \"warn\"' >/app/config/log.toml")
+    assert status == 0
+
+    report = stack.doctor()
+
+    assert report.ids == ["log_level"]
+    assert report.of("log_level")["evidence"].startswith("/app/config/log.toml says level warn: ")
+
+
 def test_a_container_whose_network_was_that_of_one_that_is_gone_is_found(stack: Deployment) -> None:
     donor = stack.service("vpn")
     stack.service("child", network_mode=f"container:{donor.id}")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from lab.wire import call, demand
 
 pytestmark = pytest.mark.engine
 
+_NUMBERS = count(1)
 _SERVE = """
 import socket, ssl, sys
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -46,7 +48,7 @@ def doctor_in_a_container(stack: Deployment) -> Report:
     """Run the image as documented: on the host's network, with the socket, and nothing else."""
     socket = urlsplit(stack.engine.url).path
     doctor = stack.containers.create(
-        "doctor",
+        f"doctor{next(_NUMBERS)}",
         network_mode="host",
         host={
             "Binds": [f"{socket}:/var/run/docker.sock"],

@@ -66,7 +66,7 @@ def test_behind_its_proxy_it_serves_the_page_as_a_user_without_rights(
     assert stats.run("id", "-u") == (0, "10001\r\n")
     wait_for(lambda: stats.name in names(stats), "it sees itself", pause=0.3)
     assert ask(stats, "/stats").startswith("401")
-    assert ask(stats, "/stats", f"admin:{PASSWORD}") == "200 </body>\n</html>"
+    assert ask(stats, "/stats", f"admin:{PASSWORD}").endswith("</body>\n</html>")
     assert ask(stats, "/healthz") == "200 ok"
     stats.stop(10)
     assert stats.inspect()["State"]["ExitCode"] == 0

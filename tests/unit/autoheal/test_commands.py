@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import threading
 import time
@@ -180,6 +181,8 @@ def test_show_as_json_is_the_whole_record(autoheal: Autoheal, book: Ledger) -> N
 
     assert (record["outcome"], record["probes"][0]["output"]) == ("recovered", "refused\x1b[2J\n")
     assert record["log_lines"] == ["last\x07 words"]
+    assert (record["dry_run"], record["oom_killed"]) == (False, None)
+    assert json.loads(autoheal("show", "4", "--json")[1])["dry_run"] is True
 
 
 def test_a_record_that_does_not_exist_is_said_to(autoheal: Autoheal, book: Ledger) -> None:
@@ -245,6 +248,17 @@ def test_pause_of_everything_for_a_while(autoheal: Autoheal, book: Ledger) -> No
     assert status == 0 and out.startswith("maintenance of everything until ")
     assert pause.name == EVERYTHING
     assert pause.until is not None and before + 1800 <= pause.until <= time.time() + 1800
+
+
+def test_a_damaged_ledger_stays_where_a_running_autoheal_has_it(autoheal: Autoheal, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"rubbish" * 10_000)
+    lock = state.own(tmp_path)
+
+    status, _, complaint = autoheal("pause", "--for", "1h")
+
+    os.close(lock)
+    assert status == 1 and FILE in complaint
+    assert (tmp_path / FILE).read_bytes() == b"rubbish" * 10_000
 
 
 def test_pause_works_before_autoheal_ever_ran(autoheal: Autoheal, tmp_path: Path) -> None:
@@ -372,14 +386,15 @@ def test_check_prints_all_that_is_wrong_with_the_settings_at_once(autoheal: Auto
     status, out, _ = autoheal(
         "check",
         POST_RESTART_SCRIPT="/no/such/script",
-        DOCKER_SOCK="ftp://x",
+        DOCKER_HOST="tcp://x",
+        DOCKER_CERT_PATH=str(tmp_path),
         AUTOHEAL_STATE=str(tmp_path / "file"),
     )
 
     assert status == 2
     assert [line.split("=")[0] for line in out.splitlines()] == [
         "problem: POST_RESTART_SCRIPT",
-        "problem: DOCKER_SOCK",
+        "problem: DOCKER_HOST",
         "problem: AUTOHEAL_STATE",
     ]
 
@@ -390,12 +405,13 @@ def test_check_prints_all_that_is_wrong_with_the_settings_at_once(autoheal: Auto
 def test_run_with_settings_that_cannot_be_worked_with_names_them_all_and_ends_with_2(
     autoheal: Autoheal, tmp_path: Path
 ) -> None:
-    status, out, err = autoheal("run", POST_RESTART_SCRIPT="/no/such/script", DOCKER_SOCK="ftp://x")
+    engine = {"DOCKER_HOST": "tcp://x", "DOCKER_CERT_PATH": str(tmp_path)}
+    status, out, err = autoheal("run", POST_RESTART_SCRIPT="/no/such/script", **engine)
 
     assert (status, out) == (2, "")
     assert [line.split("=")[0] for line in err.splitlines()] == [
         "autoheal: POST_RESTART_SCRIPT",
-        "autoheal: DOCKER_SOCK",
+        "autoheal: DOCKER_HOST",
     ]
     assert list(tmp_path.glob("*.db")) == []
 

@@ -338,3 +338,20 @@ def test_a_child_that_began_after_its_donor_is_where_it_should_be(stage: Stage) 
     stage.wait(10)
 
     assert stage.ordered == []
+
+
+def test_a_follower_in_maintenance_follows_when_it_is_over_however_long_it_took(stage: Stage) -> None:
+    stage.enter("mongo")
+    stage.enter("wildduck", labels={NEEDS: "mongo:service_healthy:true"})
+    stage.look()
+    stage.pause("wildduck", seconds=3600)
+    stage.fail("mongo")
+    stage.heal("mongo")
+    for _ in range(60):
+        stage.later(60)
+    assert stage.ordered == ["mongo"]
+
+    stage.recall_pauses()
+    stage.look()
+
+    assert stage.ordered == ["mongo", "wildduck"]

@@ -131,7 +131,10 @@ def test_a_failure_is_a_message_too(error: EngineError) -> None:
     assert (fetched.lines, fetched.error) == (None, error)
 
 
-@pytest.mark.parametrize("answer", [None, {"message": "page not found"}, [{"no": "id"}], "text", [None]])
+TOO_FAR = [{**Actor("haraka").document(), "Id": "haraka", "Created": 10**400}]
+
+
+@pytest.mark.parametrize("answer", [None, {"message": "page not found"}, [{"no": "id"}], "text", [None], TOO_FAR])
 def test_an_answer_that_is_not_understood_is_a_failure_and_ends_no_thread(answer: Any) -> None:
     class Strange(Engine):
         def containers(self) -> Any:

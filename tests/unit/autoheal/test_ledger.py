@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoheal import ledger
-from autoheal.ledger import EVERYTHING, FILE, KEPT_RECORDS, Ledger, Pause, Subject
+from autoheal.ledger import EVERYTHING, FILE, KEPT_RECORDS, KEPT_STANDING_SECONDS, Ledger, Pause, Subject
 from autoheal.policy import Attempt, Past
 from lab.stage import NOON
 from sidecarkit import logs, state
@@ -116,11 +117,24 @@ def test_the_oldest_records_are_forgotten_but_never_an_open_heal(tmp_path: Path,
         for number in range(KEPT_RECORDS + 10):
             heal(book, NOON + number, "recovered")
 
-    book.prune()
+    book.prune((), NOON)
 
     kept = ledger.read_records(state.open_read_only(tmp_path / FILE), container=None, limit=10 * KEPT_RECORDS)
     assert len(kept) == KEPT_RECORDS + 1
     assert kept[-1]["id"] == still_open
+
+
+def test_how_a_container_stood_is_forgotten_a_week_after_it_is_gone_and_not_before(book: Ledger) -> None:
+    later = NOON + KEPT_STANDING_SECONDS
+    book.stand(HARAKA, Past(given_up_at=NOON))
+    book.stand(replace(HARAKA, container_id="gone"), Past(given_up_at=NOON))
+    book.stand(replace(HARAKA, container_id="gone lately"), Past(cleared_at=NOON + 1))
+
+    book.prune([HARAKA.container_id], later)
+    assert len(book.pasts()) == 3
+
+    book.prune([HARAKA.container_id], later + 1)
+    assert book.pasts().keys() == {HARAKA.container_id, "gone lately"}
 
 
 # Budgets

@@ -70,6 +70,12 @@ def test_heals_keep_counting_while_a_container_is_watched(metrics: Metrics) -> N
     assert value(metrics, "heals_total", container="haraka", result="ok") == 1
 
 
+def test_failures_of_the_engine_are_counted_from_0(metrics: Metrics) -> None:
+    for request in ("ping", "events", "list", "inspect", "logs", "restart", "stop", "kill"):
+        assert value(metrics, "docker_errors_total", op=request, reason="EngineTimeout") == 0
+        assert value(metrics, "docker_errors_total", op=request, reason="Refused") == 0
+
+
 def test_requests_to_the_engine_are_timed_and_their_failures_counted(metrics: Metrics) -> None:
     metrics.observe_request("restart", 0.25, None)
     metrics.observe_request("restart", 0.25, "EngineTimeout")

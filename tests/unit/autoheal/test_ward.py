@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from autoheal.world import RECREATION_SECONDS
 from lab.stage import Stage, container_id, with_haraka
 from sidecarkit.identity import Kin
 
@@ -188,6 +189,29 @@ def test_when_the_replacement_is_removed_again_the_old_one_is_healed(stage: Stag
     stage.remove("1234_haraka")
 
     assert stage.ordered == ["haraka"]
+
+
+def test_when_compose_was_interrupted_and_left_the_replacement_behind_the_old_one_is_healed(stage: Stage) -> None:
+    with_haraka(stage)
+    stage.enter("1234_haraka", state="created", health=None, labels={"com.docker.compose.replace": "haraka"})
+    stage.hear("1234_haraka", "create")
+    stage.fail("haraka")
+    assert stage.ordered == []
+
+    stage.later(RECREATION_SECONDS + 60)
+
+    assert stage.ordered == ["haraka"]
+
+
+def test_of_a_container_that_is_gone_nothing_is_kept_in_memory(stage: Stage) -> None:
+    with_haraka(stage).fail("haraka")
+    stage.heal("haraka")
+    care = stage.ward.care
+    assert care.pasts and care.action_seconds and care._acted_until
+
+    stage.remove("haraka")
+
+    assert not (care.pasts or care.action_seconds or care._acted_until)
 
 
 def test_a_one_off_container_is_not_touched(stage: Stage) -> None:

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from autoheal.world import Died, Gone, LookAgain, News, Started, TurnedHealthy, TurnedUnhealthy, World
+from autoheal.world import (
+    RECREATION_SECONDS,
+    Died,
+    Gone,
+    LookAgain,
+    News,
+    Started,
+    TurnedHealthy,
+    TurnedUnhealthy,
+    World,
+)
 from lab.stage import NOON, Actor, config, container_id
 from sidecarkit.identity import Kin
 from sidecarkit.watch import Event
@@ -327,32 +337,53 @@ def test_compose_replaces_a_container_by_name_or_id_however_it_is_found_out(labe
     if order == "old first":
         hear(place, "1234_haraka", "create", **{REPLACE: label})
 
-    assert place.replaced(place.containers[HARAKA])
-    assert not place.replaced(place.containers[container_id("1234_haraka")])
+    assert place.replaced(place.containers[HARAKA], NOON)
+    assert not place.replaced(place.containers[container_id("1234_haraka")], NOON)
 
 
 def test_a_new_container_that_took_over_the_name_replaces_nobody() -> None:
     place = world()
     see(place, Actor("haraka", {"autoheal": "true", REPLACE: "haraka"}))
 
-    assert not place.replaced(place.containers[HARAKA])
+    assert not place.replaced(place.containers[HARAKA], NOON)
 
 
 def test_a_container_that_once_replaced_another_may_be_replaced_itself() -> None:
     place = world()
     see(place, Actor("haraka", {"autoheal": "true", REPLACE: "haraka"}), beside("haraka"))
 
-    assert place.replaced(place.containers[HARAKA])
+    assert place.replaced(place.containers[HARAKA], NOON)
 
 
 def test_when_the_new_one_is_removed_or_renamed_nobody_is_replaced_any_more() -> None:
     place = world()
     see(place, haraka(), beside("haraka"))
-    assert place.replaced(place.containers[HARAKA])
+    assert place.replaced(place.containers[HARAKA], NOON)
 
     hear(place, "1234_haraka", "destroy")
 
-    assert not place.replaced(place.containers[HARAKA])
+    assert not place.replaced(place.containers[HARAKA], NOON)
+
+
+@pytest.mark.parametrize("stop_timeout", [None, 600])
+def test_a_replacement_that_an_interrupted_compose_left_behind_replaces_nobody_for_good(
+    stop_timeout: int | None,
+) -> None:
+    place = world()
+    see(place, haraka(), beside("haraka"))
+    learn(place, haraka(stop_timeout=stop_timeout))
+    enough = NOON + RECREATION_SECONDS + (stop_timeout or 10)
+
+    assert place.replaced(place.containers[HARAKA], enough - 1.0)
+    assert not place.replaced(place.containers[HARAKA], enough)
+
+
+def test_a_stop_without_an_end_is_waited_for_without_an_end() -> None:
+    place = world()
+    see(place, haraka(), beside("haraka"))
+    learn(place, haraka(stop_timeout=-1))
+
+    assert place.replaced(place.containers[HARAKA], NOON + 1e9)
 
 
 def test_a_replacement_that_was_not_started_yet_is_nobodys_dependency() -> None:

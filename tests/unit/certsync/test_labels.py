@@ -9,7 +9,7 @@ from certsync.policy import Wanted
 from certsync.refusal import Reason
 from certsync.store import Owner
 from certsync.target import Endpoint, Http, Output, Restart, Signal, Touch
-from sidecarkit.containers import row
+from sidecarkit.containers import PROJECT, row
 
 
 def consumer(service: str = "haraka", mounts: tuple[Mount, ...] = (), **labels: str) -> Consumer:
@@ -148,6 +148,17 @@ def test_truth_is_read_in_any_case(value: str, expected: bool) -> None:
 def test_a_one_off_container_is_no_consumer() -> None:
     labels = {"certsync": "true", "com.docker.compose.oneoff": "True"}
     assert not is_consumer(row({"Id": "a", "Labels": labels}))
+
+
+def test_of_two_services_of_one_name_each_is_reached_by_its_containers_name() -> None:
+    one = consumer("wildduck", preset="wildduck", verify=":993", domains="m.example.com")
+    twin = replace(one, namesake=True, row=replace(one.row, labels={**one.row.labels, PROJECT: "staging"}))
+
+    target = read(twin, ()).target
+
+    assert (read(one, ()).target.name, target.name) == ("wildduck", "staging-wildduck")
+    assert target.reload == Http("http://stack-wildduck-1:8080/certs")
+    assert target.verify == Endpoint("stack-wildduck-1", 993)
 
 
 @pytest.mark.parametrize("signal", ["HUP", "hup", "SIGHUP", "1"])

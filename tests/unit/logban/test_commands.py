@@ -12,7 +12,7 @@ import pytest
 
 from logban.firewall import Source
 from logban.program import LOGBAN
-from logban.store import BanRecord, OffenceRecord, Store
+from logban.store import FILE, BanRecord, OffenceRecord, Store
 from sidecarkit import command, logs, state
 
 EVIL = "198.51.100.66"
@@ -139,6 +139,23 @@ def test_a_running_agent_that_does_not_answer_is_said_to_be_silent(run: Run, tmp
     os.close(lock)
     assert status == 1 and "not answered" in complaint
     assert len(kept.requests()) == 1
+
+
+@pytest.mark.parametrize("words", [("ban", "192.0.2.9"), ("unban", EVIL), ("unban", "--all")])
+def test_a_damaged_database_stays_where_a_running_agent_has_it(
+    run: Run, tmp_path: Path, kept: Store, words: tuple[str, ...]
+) -> None:
+    kept.close()
+    file = tmp_path / FILE
+    file.write_bytes(b"rubbish" * 10_000)
+    lock = state.own(tmp_path)
+
+    status, _, complaint = run(*words)
+
+    os.close(lock)
+    assert status == 1 and str(file) in complaint
+    assert [each.name for each in tmp_path.iterdir() if "damaged" in each.name] == []
+    assert file.read_bytes() == b"rubbish" * 10_000
 
 
 def test_unknown_jails_are_wrong_settings(run: Run) -> None:

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from logban import rulebook
 from logban.court import MOST_NOTES, Court
 from logban.firewall import Fence
-from logban.guard import Guard
-from logban.ledger import Ledger
+from logban.guard import MANUAL, Guard
+from logban.ledger import MOST_SOURCES, Ledger
 from logban.metrics import Metrics
 from logban.policy import Protected
 from logban.store import Store
@@ -250,6 +250,16 @@ def test_a_flood_leaves_out_evidence_but_no_ban(bench: Bench) -> None:
     assert bench.store._database.execute("SELECT count(*) FROM bans WHERE evidence IS NOT NULL").fetchone()[0] == 60
 
 
+def test_any_number_of_sources_does_not_grow_the_database(bench: Bench) -> None:
+    for part in range(20):
+        for number in range(part * 2_000, part * 2_000 + 2_000):
+            bench.probe(1, ip=f"2001:db8:{number:x}::1", first=number)
+        bench.commit()
+
+    stored = bench.store.histories()
+    assert len(stored) == len(bench.court.ledger.histories) <= MOST_SOURCES
+
+
 def test_a_pardoned_address_begins_anew(bench: Bench) -> None:
     bench.probe(5)
     bench.guard.unban(next(iter(bench.kernel.held))[0])
@@ -282,3 +292,29 @@ def test_offences_of_long_ago_lead_to_no_ban_that_is_over_already(bench: Bench) 
     bench.court.hear(Batch("c1", [], old))
 
     assert bench.banned == []
+
+
+def test_ten_thousand_attackers_leave_the_series_as_they_were(bench: Bench) -> None:
+    bench.metrics.introduce(bench.guard.backend, [JAIL, MANUAL])
+    bench.metrics.watch({"haraka": ("haraka",)})
+    bench.probe(5, ip="203.0.113.7")
+    bench.guard.tick(time.time())
+    before = series(bench.metrics)
+
+    for number in range(10_000):
+        ip = f"2001:db8:{number:x}::1" if number % 2 else f"198.18.{number // 250}.{number % 250}"
+        bench.probe(5 if number % 100 < 2 else 1, ip=ip, first=10 * (number + 1))
+    bench.guard.tick(time.time())
+
+    assert len(bench.banned) == 201
+    assert series(bench.metrics) == before
+    assert not [labels for _, *labels in before if "203.0.113.7" in str(labels)]
+
+
+def series(metrics: Metrics) -> set[tuple[str, ...]]:
+    """Name every series there is: the metric, and each label with its value."""
+    return {
+        (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items())))
+        for family in metrics.registry.collect()
+        for sample in family.samples
+    }

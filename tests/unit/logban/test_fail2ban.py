@@ -153,6 +153,14 @@ def test_a_line_that_is_no_failure_only_tells_whose_connection_it_is() -> None:
     assert roles == ["opens", "offence"]
 
 
+def test_what_fail2bans_common_file_defines_is_known() -> None:
+    text = "[Definition]\nfailregex = ^%(__pam_auth)s%(__pid_re)s: authentication failure; rhost=<HOST>$\n"
+
+    (rule,) = rules.read("pam", fail2ban.read("pam.conf", text).text, "pam.yml").rules
+
+    assert rule.pattern.regex.matches(b"pam_unix[12]: authentication failure; rhost=192.0.2.7")
+
+
 def test_what_cannot_be_taken_over_is_said() -> None:
     told = "\n".join(fail2ban.read("sshd.conf", SSHD).left_out)
     for part in ("ignoreregex: ", "(?!ed)", "<mdre-normal>", "%(__elsewhere)s"):

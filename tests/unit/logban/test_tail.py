@@ -130,8 +130,10 @@ def test_a_line_that_the_past_does_not_hold_either_time_is_read_all_the_same() -
 def test_the_end_of_a_long_line_that_was_being_printed_is_no_line() -> None:
     stage = Stage()
     long = "x" * 20_000 + " [INFO] what a client wrote"
-    stage.open(OLD, framed(NOW + 1, long), live=framed(NOW + 1, " [INFO] what a client wrote"))
 
+    batch = stage.open(OLD, framed(NOW + 1, long), live=framed(NOW + 1, " [INFO] what a client wrote"))
+
+    assert batch is not None and batch.new == [entry(NOW + 1, long)]
     assert stage.say(framed(NOW + 2, "next")) == Batch("c1", [], [entry(NOW + 2, "next")])
     assert stage.orders[1:] == []
 
@@ -176,7 +178,7 @@ def test_a_tail_that_does_not_reach_back_is_asked_for_longer_until_everything_is
 @pytest.mark.parametrize(
     ("per_second", "seconds_ago", "asked"),
     [
-        (4_000, 5, 30_250),  # 0.25 s were read, 4.75 s are lacking: half as many lines again as those would be
+        (4_000, 5, 24_750),  # 0.25 s were read, 4.75 s are lacking: a quarter more lines than those would be
         (400, 5, 4_000),  # four times as much, although less would do
         (4_000, 600, None),  # so many that all of them can as well be asked for
     ],

@@ -10,6 +10,7 @@ ROW: dict[str, Any] = {  # as engine 20.10 lists it
     "Id": "f00d" * 16,
     "Names": ["/web/link", "/haraka"],
     "Image": "haraka:3",
+    "Created": 1700000000,
     "State": "running",
     "Status": "Up 5 minutes (healthy)",
     "Labels": {"com.docker.compose.project": "mail", "com.docker.compose.service": "smtp"},
@@ -23,12 +24,13 @@ ROW: dict[str, Any] = {  # as engine 20.10 lists it
 }
 
 
-def test_a_row_is_read_with_its_own_name_and_its_place_in_compose() -> None:
+def test_a_row_is_read_with_its_own_name_its_place_in_compose_and_when_it_was_made() -> None:
     found = row(ROW)
 
     assert (found.id, found.name, found.image, found.state) == ("f00d" * 16, "haraka", "haraka:3", "running")
     assert (found.project, found.service) == ("mail", "smtp")
     assert (found.network_mode, found.addresses) == ("mail_default", ("172.18.0.2", "fd00::2"))
+    assert found.created_at == 1_700_000_000.0
 
 
 def test_a_row_with_nothing_but_an_id_is_read() -> None:

@@ -143,6 +143,12 @@ def test_the_version_is_asked_once_and_again_after_the_engine_was_away() -> None
         assert [line.partition("?")[0] for line in server.asked] == ["GET /_ping", "GET /v1.44/containers/json"]
 
 
+@pytest.mark.parametrize("headers", [{}, {"Date": "just now"}])
+def test_where_ping_hears_no_clock_ours_is_taken(headers: dict[str, str]) -> None:
+    with SmallServer(lambda _: [reply(200, b"OK", **headers)]) as server:
+        assert Engine(Endpoint(server.url)).ping() == pytest.approx(time.time(), abs=60.0)
+
+
 def test_ping_tells_the_engines_clock() -> None:
     with SmallServer(answering()) as server:
         assert Engine(Endpoint(server.url)).ping() == 1795341600.0

@@ -1,4 +1,4 @@
-"""How an agent is told to stop: once in order, twice at once."""
+"""How an agent ends: told once in order, twice at once, and with a thread of its own that fell over."""
 
 import os
 import signal
@@ -19,13 +19,14 @@ inbox = SimpleQueue()
 stop_on_signals(inbox)
 print("ready", flush=True)
 print(inbox.get(timeout=30), flush=True)
-time.sleep(30)
+while True:  # not one long sleep: a signal that comes just before it would be looked at after it
+    time.sleep(0.05)
 """
 
 
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[str]"]:
-    """Run an agent that hears Stop and then takes half a minute to end."""
+    """Run an agent that hears Stop and then does not end."""
     environ = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[1])}
     with subprocess.Popen([sys.executable, "-c", _AGENT], env=environ, stdout=subprocess.PIPE, text=True) as started:
         assert said(started) == "ready"
@@ -49,3 +50,32 @@ def test_a_signal_is_a_message_and_the_second_one_ends_the_process(
     process.send_signal(number)
 
     assert process.wait(10.0) == 128 + number
+
+
+_FALLING = """
+import threading
+from queue import SimpleQueue
+from sidecarkit.lifecycle import stop_on_signals
+stop_on_signals(SimpleQueue())
+print("half a line", end="")
+"""
+_FALLS = """
+fallen = threading.Thread(target=lambda: {}["nothing"])
+fallen.start()
+fallen.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "status"), [("", 1), ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 0)]
+)
+def test_a_thread_that_ends_by_an_unexpected_error_says_why_and_ends_the_process_unless_it_is_ending_anyway(
+    before: str, status: int
+) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[1]), "PYTHONUNBUFFERED": ""}
+    code = f"{_FALLING}\n{before}\n{_FALLS}\n"
+
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (status, "half a line")
+    assert "KeyError: 'nothing'" in done.stderr

@@ -224,6 +224,12 @@ def test_addresses_are_separated_by_white_space_and_by_a_comma_before_a_scheme()
     assert settings.urls(value) == ("mailto://u:p@example.com?to=a@x.org,b@x.org", "json://host", "tgram://token/chat")
 
 
+@pytest.mark.parametrize("value", ["json", "json://a b", "://a", "json://", "1json://a"])
+def test_what_is_no_url_is_not_taken_for_one(value: str) -> None:
+    with pytest.raises(ValueError, match="Apprise URLs"):
+        settings.urls(value)
+
+
 @pytest.mark.parametrize("value", ["example.com", "ftp://example.com", "https://", "https:///path", "javascript:x"])
 def test_an_http_address_has_its_scheme_and_a_host(value: str) -> None:
     assert accepted(settings.http_url, value) == "an http:// or https:// address"

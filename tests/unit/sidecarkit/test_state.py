@@ -161,6 +161,25 @@ def test_a_damaged_database_is_set_aside_with_a_warning(
     database.close()
 
 
+def test_beside_an_agent_a_damaged_database_stays_where_it_is(file: Path) -> None:
+    state.open_database(file, SCHEMA, LOG).close()
+    overwritten(file)
+    damaged = file.read_bytes()
+
+    with pytest.raises(SidecarError):
+        state.Memory(file, SCHEMA, LOG, beside=True)
+
+    assert file.read_bytes() == damaged
+    assert list(file.parent.glob("*damaged*")) == []
+
+
+def test_beside_an_agent_no_database_is_made(file: Path) -> None:
+    with pytest.raises(SidecarError):
+        state.Memory(file, SCHEMA, LOG, beside=True)
+
+    assert not file.exists()
+
+
 def test_the_write_ahead_log_of_a_damaged_database_is_set_aside_with_it(file: Path) -> None:
     reader = state.open_database(file, SCHEMA, LOG)  # as a command that looks meanwhile, it keeps the log in use
     reader.execute("PRAGMA wal_checkpoint(TRUNCATE)")

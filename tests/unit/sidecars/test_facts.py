@@ -50,9 +50,30 @@ def test_a_service_of_the_stack_is_known_by_its_name_or_its_image(name: str, ima
     ["wildduck-sidecars/certsync", "ghcr.io/x/wildduck-sidecars-certsync:1.0", "x/wildduck-sidecars/certsync@sha256:1"],
 )
 def test_an_agent_is_known_by_its_image_or_by_its_title(image: str) -> None:
-    assert container("certs", image=image).agent == "certsync"
+    assert container("certs", image=image, config={"Entrypoint": ["certsync"]}).agent == "certsync"
     assert agent("logban", image="sha256:123").agent == "logban"
-    assert not container("certsync").agent
+    assert not container("certsync", config={"Entrypoint": ["certsync"]}).agent
+
+
+@pytest.mark.parametrize(
+    ("config", "known"),
+    [
+        ({"Entrypoint": ["certsync"], "Cmd": None}, "certsync"),
+        ({"Entrypoint": ["/opt/sidecars/bin/certsync"], "Cmd": ["run"]}, "certsync"),
+        ({"Entrypoint": None, "Cmd": ["sh", "-c", "exec certsync run"]}, "certsync"),
+        ({"Entrypoint": ["python3", "-m", "certsync"]}, "certsync"),
+        ({"Entrypoint": ["python3", "/srv/certsync-server.py"]}, ""),
+        ({"Entrypoint": ["sleep", "60"]}, ""),
+    ],
+)
+def test_an_agents_image_that_runs_something_else_is_no_agent(config: dict[str, object], known: str) -> None:
+    one = container("mailserver", image="wildduck-sidecars/certsync", config=config)
+
+    assert (one.agent, one.kind) == (known, "")
+
+
+def test_one_run_of_an_agents_command_is_no_agent() -> None:
+    assert not agent("certsync", labels={"com.docker.compose.oneoff": "True"}).agent
 
 
 @pytest.mark.parametrize(

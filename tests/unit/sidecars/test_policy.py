@@ -364,6 +364,17 @@ def test_a_volume_with_a_proxys_socket_is_shared_by_nobody_else() -> None:
     assert ids(haraka(mounts=[volume]), agent("logban"), speaker, proxy) == ["proxy_shared"]
 
 
+def test_who_merely_shares_a_volume_with_somebody_who_holds_the_socket_reaches_no_proxy() -> None:
+    socket = {"Source": "/var/run/docker.sock", "Destination": "/var/run/docker.sock"}
+    engine = {"Type": "volume", "Name": "engine", "Source": "/e", "Destination": "/run/engine"}
+    store = {"Type": "volume", "Name": "traefik", "Source": "/t", "Destination": "/traefik"}
+    speaker = agent("autoheal", mounts=[engine, store], env=["DOCKER_HOST=unix:///run/engine/engine.sock"])
+    proxy = container("autoheal-proxy", mounts=[engine, socket], mode="none")
+    traefik = container("traefik", mounts=[socket, store])
+
+    assert ids(haraka(mounts=[store]), agent("logban"), speaker, proxy, traefik) == []
+
+
 # What could not be inspected
 
 

@@ -1,15 +1,18 @@
 """What the engine's documents say of a container, and what they must not let through."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from lab.server import SmallServer, reply
+from lab.wire import wait_for
 from sidecarkit import containers as kit
 from sidecarkit.engine import Endpoint, Engine
 from stats import containers
 from stats.containers import Containers, Usage, cpu_percent, inspected, listed, usage
+from stats.facts import Container
 from stats.source import SourceDown
 
 ROW = {
@@ -102,12 +105,51 @@ def answers(line: str) -> list[bytes]:
 def test_all_containers_are_described_but_for_those_that_are_gone_by_now() -> None:
     with SmallServer(answers) as server:
         source = Containers(Engine(Endpoint(server.url)), None, 2.0)
-        source.look()
-        found = source.look()
+        found = wait_for(lambda: measured(source.look()), "they are measured")
         source.close()
     assert [one.shown_name for one in found] == ["other", "haraka"]
-    assert found[1].memory_bytes == 30_000
     assert any("one-shot=true" in line for line in server.asked)
+
+
+def measured(found: tuple[Container, ...]) -> tuple[Container, ...]:
+    return found if all(one.memory_bytes == 30_000 for one in found) else ()
+
+
+def test_an_engine_that_takes_its_time_to_measure_holds_up_no_list_and_is_asked_once_at_a_time() -> None:
+    free = threading.Event()
+
+    def slowly(line: str) -> list[bytes]:
+        if "/stats" in line:
+            free.wait(30.0)
+        return answers(line)
+
+    with SmallServer(slowly) as server:
+        source = Containers(Engine(Endpoint(server.url)), "stack", 2.0)
+        for _ in range(3):
+            assert [one.memory_bytes for one in source.look()] == [None]
+        asked = [line for line in server.asked if "/stats" in line]
+        assert len(asked) == len(set(asked))
+        free.set()
+        wait_for(lambda: measured(source.look()), "it is measured")
+        source.close()
+
+
+def test_a_measurement_grows_old() -> None:
+    now, free, silent = [0.0], threading.Event(), threading.Event()
+
+    def until_told(line: str) -> list[bytes]:
+        if "/stats" in line and silent.is_set():
+            free.wait(30.0)
+        return answers(line)
+
+    with SmallServer(until_told) as server:
+        source = Containers(Engine(Endpoint(server.url)), "stack", 2.0, clock=lambda: now[0])
+        wait_for(lambda: measured(source.look()), "it is measured")
+        silent.set()
+        now[0] += 121.0
+        assert [one.memory_bytes for one in source.look()] == [None]
+        free.set()
+        source.close()
 
 
 def test_only_the_project_asked_for_is_shown() -> None:
@@ -118,13 +160,12 @@ def test_only_the_project_asked_for_is_shown() -> None:
 
 
 def test_when_time_is_up_what_the_list_says_has_to_do() -> None:
-    ticks = iter([0.0, *[10.0] * 100])
     with SmallServer(answers) as server:
-        source = Containers(Engine(Endpoint(server.url)), None, 2.0, clock=lambda: next(ticks))
+        source = Containers(Engine(Endpoint(server.url)), None, 0.0)
         found = source.look()
         source.close()
     assert [one.health for one in found] == ["unhealthy", "unhealthy", "unhealthy"]
-    assert not any("/stats" in line for line in server.asked)
+    assert [one.restarts for one in found] == [None, None, None]
 
 
 def test_an_engine_that_is_away_or_forbids_the_list_is_said_to_be() -> None:

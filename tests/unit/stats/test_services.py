@@ -109,6 +109,11 @@ def test_in_its_first_seconds_zonemtas_queue_is_unknown_and_not_empty() -> None:
     assert mailflow.zonemta(exposition.read(text)).figures["queued"] is None
 
 
+def test_a_zonemta_that_has_delivered_nothing_yet_is_one() -> None:
+    text = "".join(line for line in ZONEMTA.splitlines(keepends=True) if line.startswith("#"))
+    assert mailflow.zonemta(exposition.read(text)).figures["delivered_total"] == 0
+
+
 def test_the_figures_of_something_else_are_not_zonemtas() -> None:
     with pytest.raises(SourceDown, match="not with ZoneMTA's figures"):
         mailflow.zonemta(exposition.read("up 1\n"))

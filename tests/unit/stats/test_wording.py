@@ -44,6 +44,11 @@ def test_latencies_shares_and_times() -> None:
     assert wording.moment("2026-01-31T12:00:00Z") == "2026-01-31 12:00:00 UTC"
 
 
+def test_an_image_without_a_name_is_called_by_the_start_of_its_digest() -> None:
+    assert wording.image("haraka:3") == "haraka:3"
+    assert wording.image("sha256:" + "0123456789ab" * 5) == "sha256:0123456789ab\N{HORIZONTAL ELLIPSIS}"
+
+
 def test_a_line_needs_two_points_and_keeps_within_its_box() -> None:
     assert sparkline((None, 1.0), "x") == ""
     points = [
