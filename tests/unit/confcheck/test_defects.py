@@ -173,7 +173,7 @@ def test_a_message_reads_like_advice_and_shows_no_value(tmp_path: Path) -> None:
     (finding,) = found(root)
 
     assert str(finding) == (
-        "haraka/wildduck.yaml:25 srs-secret srs.secret is hu…(20), and not what zone-mta/plugins/wildduck.toml:10 has: "
+        "haraka/wildduck.yaml:25 srs-secret srs.secret is hu…(20), other than at zone-mta/plugins/wildduck.toml:10: "
         "Haraka does not know the return addresses that ZoneMTA wrote, so bounces of forwarded mail are refused. "
         "Give both the same secret."
     )
