@@ -1,4 +1,4 @@
-"""The agents beside this one: what autoheal healed, what certsync delivered, whom logban banned.
+"""The agents beside this one: what autoheal healed, certsync delivered, confcheck found, and whom logban banned.
 
 Their figures name no address, so the last bans come with one only from logban's own state, where that is mounted.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from sidecarkit import state
 from stats import exposition
 from stats.exposition import Exposition
-from stats.facts import Ban, Bans, Certificate, Heals
+from stats.facts import Ban, Bans, Certificate, Configuration, Heals
 from stats.source import SourceDown
 
 DAY_SECONDS = 86400.0
@@ -122,6 +122,31 @@ def certificates(found: Exposition) -> tuple[Certificate, ...]:
             )
         )
     return tuple(sorted(rows, key=lambda one: (one.not_after or 0.0, one.target)))
+
+
+@dataclass(frozen=True, slots=True)
+class Confcheck:
+    """confcheck's /metrics."""
+
+    url: str
+    timeout_seconds: float
+
+    @property
+    def name(self) -> str:
+        return "confcheck"
+
+    def look(self) -> Configuration:
+        return configuration(exposition.scrape(self.url, self.timeout_seconds))
+
+
+def configuration(found: Exposition) -> Configuration:
+    """Read confcheck's figures."""
+    if "confcheck_build_info" not in found.samples:
+        raise SourceDown("answers, but not with confcheck's figures")
+    if not found.total("confcheck_last_cycle_timestamp_seconds"):
+        raise SourceDown("has not looked yet")
+    findings = {labels["severity"]: int(count) for labels, count in found.each("confcheck_findings")}
+    return Configuration(findings, int(found.total("confcheck_silenced") or 0))
 
 
 class LogbanFigures:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sidecarkit.engine import Engine
 from sidecarkit.errors import SettingsError
-from stats.agents import Autoheal, Certsync, LogbanFigures, LogbanState
+from stats.agents import Autoheal, Certsync, Confcheck, LogbanFigures, LogbanState
 from stats.config import Config
 from stats.containers import Containers
 from stats.mailflow import Answering, OpenSearch, Rspamd, ZoneMta
@@ -27,6 +27,8 @@ def sources(config: Config, engine: Engine) -> list[Source]:
         found.append(Autoheal(config.autoheal_url, TIMEOUT_SECONDS))
     if config.certsync_url:
         found.append(Certsync(config.certsync_url, TIMEOUT_SECONDS))
+    if config.confcheck_url:
+        found.append(Confcheck(config.confcheck_url, TIMEOUT_SECONDS))
     if config.logban_state:
         found.append(LogbanState(config.logban_state, TIMEOUT_SECONDS))
     elif config.logban_url:

@@ -143,6 +143,9 @@ class Config(BasicSettings):
     certsync_url: str | None = setting(
         "STATS_CERTSYNC_URL", HTTP, help="certsync's figures, such as `http://certsync:9181`"
     )
+    confcheck_url: str | None = setting(
+        "STATS_CONFCHECK_URL", HTTP, help="confcheck's figures, such as `http://confcheck:9184`"
+    )
     logban_url: str | None = setting(
         "STATS_LOGBAN_URL", HTTP, help="logban's figures, such as `http://127.0.0.1:9182`; they name no address"
     )

@@ -73,6 +73,14 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """confcheck's last look: findings by severity, and how many are silenced with a reason."""
+
+    findings: Mapping[str, int]
+    silenced: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ban:
     """One ban. `source` is None where only logban's figures are at hand; times are Unix seconds."""
 

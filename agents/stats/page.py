@@ -23,6 +23,7 @@ TITLES = {
     "autoheal": "autoheal",
     "certsync": "certsync",
     "logban": "logban",
+    "confcheck": "confcheck",
 }
 # What stands in a service's row beside its state and latency: words, figure, how it is written.
 FIGURES: dict[str, tuple[tuple[str, str, str], ...]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from stats.facts import Bans, Certificate, Container, Heals, Reading
+from stats.facts import Bans, Certificate, Configuration, Container, Heals, Reading
 from stats.snapshot import Snapshot, Standing
 
 DAY_SECONDS = 86400.0
@@ -82,6 +82,7 @@ def verdict(snapshot: Snapshot, now: float, queue_limit: int) -> Verdict:
     heals: Heals | None = fresh.get("autoheal")
     queue: Reading | None = fresh.get("zonemta")
     certificates: tuple[Certificate, ...] = fresh.get("certsync") or ()
+    configured: Configuration | None = fresh.get("confcheck")
     bans: Bans | None = fresh.get("logban")
     problems += container_problems(containers, heals)
     problems += ["autoheal cannot ask the engine"] if heals and not heals.sees_engine else []
@@ -89,6 +90,7 @@ def verdict(snapshot: Snapshot, now: float, queue_limit: int) -> Verdict:
     problems += [
         f"certificate {one.target}: {wrong}" for one in certificates if (wrong := certificate_problem(one, now))
     ]
+    problems += configuration_problems(configured) if configured else []
     problems += [f"logban: {trouble}" for trouble in (bans.troubles if bans else ())]
     return Verdict(tuple(problems), unknown)
 
@@ -142,6 +144,12 @@ def is_up(one: Container) -> bool | None:
 def queue_problems(found: Reading, limit: int) -> list[str]:
     deferred = found.figures.get("deferred")
     return [f"queue {deferred}"] if isinstance(deferred, int) and deferred > limit else []
+
+
+def configuration_problems(found: Configuration) -> list[str]:
+    """Only errors put a server, its mail or a secret at risk."""
+    errors = found.findings.get("error", 0)
+    return [f"configuration: {errors} error{'s' if errors > 1 else ''}"] if errors else []
 
 
 def days_left(one: Certificate, now: float) -> float | None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stats import policy
-from stats.facts import Bans, Certificate, Container, Heals, Reading
+from stats.facts import Bans, Certificate, Configuration, Container, Heals, Reading
 from stats.policy import SERVICES, State
 from stats.snapshot import Snapshot, Standing
 
@@ -49,9 +49,10 @@ def document(snapshot: Snapshot, now: float, queue_limit: int) -> dict[str, Any]
         "mail": {figure: services[name].get(figure) for name, figures in MAIL.items() for figure in figures},
         "certs": certificates(snapshot, now),
         "bans": bans(snapshot, now),
+        "configuration": configuration(snapshot),
         "sources": {
             name: age(snapshot.of(name), now, snapshot.interval_seconds)
-            for name in ("engine", "autoheal", "certsync", "logban")
+            for name in ("engine", "autoheal", "certsync", "logban", "confcheck")
         },
     }
 
@@ -127,6 +128,17 @@ def certificates(snapshot: Snapshot, now: float) -> list[dict[str, Any]]:
         }
         for one in standing.answer or ()
     ]
+
+
+def configuration(snapshot: Snapshot) -> dict[str, Any]:
+    """Count what confcheck found in the stack's configuration; confcheck itself says what and where."""
+    standing: Standing[Configuration] = snapshot.of("confcheck")
+    found = standing.answer
+    return {
+        "findings": None if found is None else sum(found.findings.values()),
+        "findings_by_severity": {} if found is None else dict(found.findings),
+        "silenced": None if found is None else found.silenced,
+    }
 
 
 def bans(snapshot: Snapshot, now: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lab.stats import PASSWORD
 from sidecarkit import logs, settings
 from stats import access
 from stats.config import Config
-from stats.facts import Ban, Bans, Certificate, Container, Heals, Reading
+from stats.facts import Ban, Bans, Certificate, Configuration, Container, Heals, Reading
 from stats.metrics import Metrics
 from stats.snapshot import Snapshot, Standing
 from stats.web import PageServer, Site
@@ -83,6 +83,7 @@ def standings(now: float) -> dict[str, Standing[Any]]:
                 Certificate("wildduck", "mail.example.com", None, in_sync=False, served=None, reason="source_torn"),
             )
         ),
+        "confcheck": fresh(Configuration({"error": 0, "warning": 2}, 1)),
         "logban": fresh(
             Bans(
                 {"wildduck-legacytls": 1204, "mail-auth": 3},

@@ -11,13 +11,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import autoheal.metrics
 import certsync.metrics
+import confcheck.metrics
 import logban.metrics
+from confcheck.finding import Finding
+from confcheck.look import Look
 from lab.server import SmallServer, reply
 from logban.store import BanRecord, Store
 from sidecarkit import logs
 from stats import agents, exposition
 from stats.agents import HealTally, LogbanFigures, LogbanState
-from stats.facts import Ban
+from stats.facts import Ban, Configuration
 from stats.source import SourceDown
 
 DAY = 86400.0
@@ -87,10 +90,34 @@ def test_certsyncs_own_figures_are_understood() -> None:
     assert (zonemta.in_sync, zonemta.served, zonemta.reason) == (False, None, "source_torn")
 
 
-@pytest.mark.parametrize("reader", [agents.certificates, lambda found: agents.heals(found, HealTally(), NOW)])
+@pytest.mark.parametrize(
+    "reader", [agents.certificates, agents.configuration, lambda found: agents.heals(found, HealTally(), NOW)]
+)
 def test_the_figures_of_another_agent_are_not_mistaken(reader: object) -> None:
     with pytest.raises(SourceDown, match="not with"):
         reader(exposition.read("up 1\n"))  # type: ignore[operator]
+
+
+# Configuration
+
+
+def looked_at(*findings: str) -> str:
+    registry = CollectorRegistry()
+    found = tuple(Finding("haraka/tls.ini", 1, "leftover", severity, "a placeholder") for severity in findings)
+    confcheck.metrics.Metrics(registry).looked(Look(12, found, (), ()), NOW, 0.1)
+    return generate_latest(registry).decode()
+
+
+def test_confchecks_own_figures_are_understood() -> None:
+    found = agents.configuration(exposition.read(looked_at("error", "error", "warning")))
+    assert found == Configuration({"error": 2, "warning": 1}, 0)
+
+
+def test_a_confcheck_that_has_not_looked_yet_has_not_found_nothing() -> None:
+    registry = CollectorRegistry()
+    confcheck.metrics.Metrics(registry)
+    with pytest.raises(SourceDown, match="not looked yet"):
+        agents.configuration(exposition.read(generate_latest(registry).decode()))
 
 
 # Bans

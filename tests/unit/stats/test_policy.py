@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stats import policy
-from stats.facts import Bans, Certificate, Container, Heals, Reading
+from stats.facts import Bans, Certificate, Configuration, Container, Heals, Reading
 from stats.policy import State
 from stats.snapshot import Snapshot, Standing
 
@@ -143,3 +143,15 @@ def test_a_certificate_is_a_problem_when_it_ends_or_is_not_where_it_should_be(
 ) -> None:
     one = replace(CERTIFICATE, **change)  # type: ignore[arg-type]
     assert policy.certificate_problem(one, NOW) == problem
+
+
+@pytest.mark.parametrize(
+    ("findings", "problems"),
+    [
+        ({"error": 0, "warning": 4}, []),
+        ({"error": 1, "warning": 0}, ["configuration: 1 error"]),
+        ({"error": 3, "warning": 4}, ["configuration: 3 errors"]),
+    ],
+)
+def test_only_errors_of_the_configuration_are_problems(findings: dict[str, int], problems: list[str]) -> None:
+    assert policy.configuration_problems(Configuration(findings, 1)) == problems

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from sidecarkit import logs, settings
 from stats import access, web
 from stats.config import Config
-from stats.facts import Ban, Bans, Certificate, Container, Heals, Reading
+from stats.facts import Ban, Bans, Certificate, Configuration, Container, Heals, Reading
 from stats.metrics import Metrics
 from stats.snapshot import Snapshot, Standing
 from stats.web import Site
@@ -49,6 +49,7 @@ def everything() -> dict[str, Standing[Any]]:
         "rspamd": replace(fresh(Reading(0.002, {"scan_time_seconds": 0.25})), failure="refuses connections"),
         "autoheal": fresh(Heals({"haraka": 2}, NOW - 3600, frozenset(), sees_engine=True)),
         "certsync": fresh((CERTIFICATE,)),
+        "confcheck": fresh(Configuration({"error": 0, "warning": 2}, 1)),
         "logban": fresh(Bans({"mail-auth": 3}, (Ban("mail-auth", NOW - 60, "192.0.2.7", NOW + 600),))),
     }
 
@@ -106,6 +107,17 @@ def test_without_a_password_there_is_nothing_to_be_seen(stage: Stage, path: str)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="stats", charset="UTF-8"'
     assert b"haraka" not in answer.data
+
+
+def test_the_page_says_what_confcheck_found(stage: Stage) -> None:
+    page, document = stage.get("/stats").text, stage.get("/stats.json").get_json()
+    assert "error 0, warning 2" in page
+    assert "1 silenced" in page
+    assert document["configuration"] == {
+        "findings": 2,
+        "findings_by_severity": {"error": 0, "warning": 2},
+        "silenced": 1,
+    }
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path.startswith("/stats")])
