@@ -184,7 +184,7 @@ def test_the_first_line_and_the_title_are_the_verdict(stage: Stage) -> None:
 
 def test_the_sections_come_in_the_order_of_what_matters(stage: Stage) -> None:
     assert re.findall(r"<h2[^>]*>(.*?)</h2>", stage.text()) == [
-        "Containers", "Services", "Mail", "Certificates", "Bans",
+        "Containers", "Services", "Mail", "Certificates", "Bans", "Configuration",
     ]  # fmt: skip
 
 
