@@ -13,7 +13,7 @@ from sidecarkit import files
 from sidecarkit.errors import SidecarError
 
 SERVICES = ("wildduck", "zone-mta", "haraka", "rspamd", "wildduck-webmail")
-LARGEST_BYTES = 4 << 20  # a hundred times what a configuration needs
+LARGEST_BYTES = 1 << 20  # twenty times what a configuration needs; one of that size takes some 100 MB to read
 JOURNAL = ".confcheck"  # the folder in the root in which an unfinished `render` is noted
 
 
