@@ -1,5 +1,6 @@
 """Figures in Prometheus' text format, as others publish them."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ def read(text: str, seconds: float = 0.0) -> Exposition:
         for family in text_string_to_metric_families(text):
             families.add(family.name)
             for sample in family.samples:
-                samples.setdefault(sample.name, []).append((sample.labels, float(sample.value)))
+                if math.isfinite(sample.value):  # NaN and infinity are no figures
+                    samples.setdefault(sample.name, []).append((sample.labels, float(sample.value)))
     except (ValueError, IndexError, KeyError):
         raise SourceDown("answers with something else than figures") from None
     return Exposition({name: tuple(found) for name, found in samples.items()}, seconds, frozenset(families))

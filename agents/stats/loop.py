@@ -203,7 +203,8 @@ def look(source: Source, number: int) -> Looked:
         answer = source.look()
     except SourceDown as error:
         return Looked(source.name, number, time.monotonic() - started, failure=str(error))
-    except (AttributeError, KeyError, TypeError, ValueError):  # others' documents need not be what they should be
+    # Others' documents need not be what they should be. A look that raised would never end, nor be asked for again.
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return Looked(source.name, number, time.monotonic() - started, failure="answers with something unexpected")
     return Looked(source.name, number, time.monotonic() - started, answer)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stats import exposition, fetch
+from stats.document import number, text
 from stats.exposition import Exposition
 from stats.facts import Reading, Value
 from stats.rates import Derived, Rate, Ratio
@@ -87,17 +88,17 @@ class Rspamd:
 
 def rspamd(latency_seconds: float, stat: Mapping[str, Any]) -> Reading:
     """Read /stat. `scan_times` are the last scans, in seconds; those not used yet are null."""
-    times = [time for time in stat.get("scan_times") or [] if isinstance(time, (int, float))]
+    times = [time for time in map(number, stat.get("scan_times") or []) if time is not None]
+    known = {"scanned": number(stat.get("scanned")), "spam": number(stat.get("spam_count"))}
     figures: dict[str, Value] = {
-        "version": stat.get("version"),
-        "uptime_seconds": stat.get("uptime"),
-        "scanned_total": stat.get("scanned"),
-        "spam_total": stat.get("spam_count"),
-        "ham_total": stat.get("ham_count"),
-        "learned_total": stat.get("learned"),
+        "version": text(stat.get("version")),
+        "uptime_seconds": number(stat.get("uptime")),
+        "scanned_total": known["scanned"],
+        "spam_total": known["spam"],
+        "ham_total": number(stat.get("ham_count")),
+        "learned_total": number(stat.get("learned")),
         "scan_time_seconds": sum(times) / len(times) if times else None,
     }
-    known = {"scanned": stat.get("scanned"), "spam": stat.get("spam_count")}
     return Reading(latency_seconds, figures, {name: float(count) for name, count in known.items() if count is not None})
 
 
@@ -142,13 +143,13 @@ class OpenSearch:
 
 def opensearch(latency_seconds: float, health: Mapping[str, Any]) -> Reading:
     """Read /_cluster/health. A single node is yellow for want of a second one to copy to, which is no fault of its."""
-    status, nodes = health.get("status"), health.get("number_of_data_nodes")
+    status, nodes = text(health.get("status")), number(health.get("number_of_data_nodes"))
     figures: dict[str, Value] = {
         "cluster_status": status,
         "data_nodes": nodes,
-        "active_shards": health.get("active_shards"),
-        "unassigned_shards": health.get("unassigned_shards"),
-        "pending_tasks": health.get("number_of_pending_tasks"),
+        "active_shards": number(health.get("active_shards")),
+        "unassigned_shards": number(health.get("unassigned_shards")),
+        "pending_tasks": number(health.get("number_of_pending_tasks")),
     }
     note = None
     if status == "red":
@@ -163,7 +164,7 @@ def opensearch(latency_seconds: float, health: Mapping[str, Any]) -> Reading:
 def _document(answer: fetch.Answer) -> Mapping[str, Any]:
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise SourceDown(f"answers with status {answer.status} and no JSON object")

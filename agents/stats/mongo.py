@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from stats import bson
+from stats.document import number, text
 from stats.facts import Reading, Value
 from stats.fetch import told
 from stats.rates import Derived, Rate, Ratio
@@ -183,23 +184,25 @@ def reading(latency_seconds: float, status: Mapping[str, Any]) -> Reading:
     """Read serverStatus. Servers and stand-ins leave parts out: what is not there is not known."""
     counters = {
         kind: float(count)
-        for kind, count in (status.get("opcounters") or {}).items()
-        if kind in _KINDS and isinstance(count, (int, float))
+        for kind, counted in (status.get("opcounters") or {}).items()
+        if kind in _KINDS and (count := number(counted)) is not None
     }
     if counters:
         counters["operations"] = sum(counters.values())
     for kind, seen in (status.get("opLatencies") or {}).items():
-        if isinstance(seen, Mapping) and {"latency", "ops"} <= seen.keys():
-            counters[kind] = float(seen["ops"])
-            counters[f"{kind}_seconds"] = seen["latency"] / 1e6
+        found = seen if isinstance(seen, Mapping) else {}
+        spent, operations = number(found.get("latency")), number(found.get("ops"))
+        if spent is not None and operations is not None:
+            counters[kind] = float(operations)
+            counters[f"{kind}_seconds"] = spent / 1e6
     connections, memory = status.get("connections") or {}, status.get("mem") or {}
-    resident = memory.get("resident")
+    resident = number(memory.get("resident"))
     figures: dict[str, Value] = {
-        "version": status.get("version"),
-        "uptime_seconds": status.get("uptime"),
-        "connections": connections.get("current"),
-        "connections_available": connections.get("available"),
+        "version": text(status.get("version")),
+        "uptime_seconds": number(status.get("uptime")),
+        "connections": number(connections.get("current")),
+        "connections_available": number(connections.get("available")),
         "memory_bytes": None if resident is None else int(resident * 2**20),
-        "waiting_operations": ((status.get("globalLock") or {}).get("currentQueue") or {}).get("total"),
+        "waiting_operations": number(((status.get("globalLock") or {}).get("currentQueue") or {}).get("total")),
     }
     return Reading(latency_seconds, figures, counters)

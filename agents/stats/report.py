@@ -59,7 +59,12 @@ def document(snapshot: Snapshot, now: float, queue_limit: int) -> dict[str, Any]
 
 def moment(at: float | None) -> str | None:
     """Write a Unix time as people and programs read it."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        return (
+            None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        )
+    except (OverflowError, ValueError, OSError):  # no time that a calendar has
+        return None
 
 
 def age(standing: Standing[Any], now: float, interval_seconds: float) -> dict[str, Any]:

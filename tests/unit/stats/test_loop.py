@@ -148,10 +148,16 @@ def test_who_fails_is_down_with_the_reason_and_breaks_its_line(stage: Stage) -> 
     assert stage.standing("redis").trends["latency_seconds"] == (0.1, None)
 
 
-def test_an_answer_that_cannot_be_understood_is_a_failure_like_others(stage: Stage) -> None:
-    stage.redis.answer = KeyError("canary")
+@pytest.mark.parametrize("error", [KeyError("canary"), OverflowError("canary"), RecursionError("canary")])
+def test_an_answer_that_cannot_be_understood_is_a_failure_like_others_and_asked_for_again(
+    stage: Stage, error: Exception
+) -> None:
+    stage.redis.answer = error
     stage.cycle(stage.redis, stage.mongo)
     assert stage.standing("redis").failure == "answers with something unexpected"
+    stage.redis.answer = Reading(0.1)
+    stage.cycle(stage.redis, stage.mongo)
+    assert stage.standing("redis").failure is None
 
 
 def test_an_answer_to_an_earlier_look_changes_nothing(stage: Stage) -> None:

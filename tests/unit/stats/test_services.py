@@ -155,6 +155,50 @@ def test_a_cluster_of_opensearch_is_as_well_as_it_says_but_a_single_node_may_be_
     assert (found.note, found.figures["data_nodes"]) == (note, recorded(file)["number_of_data_nodes"])
 
 
+STRANGE = (float("nan"), float("inf"), "8", {"is": 1}, [1], True, None)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_what_is_no_number_is_unknown_whoever_says_it(strange: object) -> None:
+    rspamd = mailflow.rspamd(0.1, dict.fromkeys(("uptime", "scanned", "spam_count", "ham_count", "learned"), strange))
+    cluster = mailflow.opensearch(0.1, {"status": "green", "number_of_data_nodes": strange, "active_shards": strange})
+    status = mongo.reading(
+        0.1,
+        {
+            "uptime": strange,
+            "connections": {"current": strange, "available": strange},
+            "mem": {"resident": strange},
+            "opcounters": {"query": strange},
+            "opLatencies": {"reads": {"latency": strange, "ops": 1}},
+        },
+    )
+    assert set(rspamd.figures.values()) == {None}
+    assert set(cluster.figures.values()) == {None, "green"}
+    assert set(status.figures.values()) == {None}
+    assert rspamd.counters == status.counters == {}
+
+
+def test_a_version_is_a_short_text_that_can_be_written() -> None:
+    found = mailflow.rspamd(0.1, {"version": "\ud800" + 1000 * "x"})
+    assert found.figures["version"] == "?" + 199 * "x"
+    assert mailflow.rspamd(0.1, {"version": {"canary": 1}}).figures["version"] is None
+
+
+def test_a_document_too_deep_to_read_is_none() -> None:
+    with (
+        SmallServer(lambda line: [reply(200, b'{"status":' + 100_000 * b"[")], tcp=True) as server,
+        pytest.raises(SourceDown, match="no JSON object"),
+    ):
+        OpenSearch(f"http://127.0.0.1:{server.port}", 2.0).look()
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "1e400"])
+def test_what_is_no_finite_figure_is_unknown(value: str) -> None:
+    text = f'zonemta_delivery_status_total{{status="delivered"}} 1\nzonemta_queue_size{{type="queued"}} {value}\n'
+    found = mailflow.zonemta(exposition.read("# TYPE zonemta_delivery_status counter\n" + text))
+    assert (found.figures["queued"], found.figures["delivered_total"]) == (None, 1)
+
+
 @pytest.mark.parametrize("status", [200, 403, 404])
 def test_whoever_answers_a_request_lives(status: int) -> None:
     with SmallServer(lambda line: [reply(status, b"x")], tcp=True) as server:

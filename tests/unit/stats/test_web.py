@@ -250,6 +250,12 @@ def test_whatever_a_name_holds_is_shown_as_text(stage: Stage) -> None:
         assert "&lt;script&gt;alert(&#39;canary&#39;)&lt;/script&gt;&#34;&#39;&amp;" in page
 
 
+def test_a_certificate_that_ends_after_all_calendars_breaks_nothing(stage: Stage) -> None:
+    stage.standings["certsync"] = fresh((replace(CERTIFICATE, not_after=1e300),))
+    assert stage.get("/stats").status_code == 200
+    assert stage.get("/stats.json").get_json()["certs"][0]["not_after"] is None
+
+
 def test_the_fragment_is_the_main_part_and_nothing_else(stage: Stage) -> None:
     fragment = stage.text("/stats?fragment=1").strip()
     assert fragment.startswith("<main ")
