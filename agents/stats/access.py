@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -20,6 +20,7 @@ WINDOW_SECONDS = 60.0
 FAILURES_EACH = 10  # of one client within the window
 FAILURES_ALL = 100  # of all clients together
 CLIENTS_KEPT = 1024
+NOT_SET = "STATS_PASSWORD is not set: expected a password (12 characters or more), or its hash"
 WELCOME_SECONDS = 3600.0  # so long a client that was let in is not kept out by what others do
 
 
@@ -143,6 +144,12 @@ def gate(config: Config, metrics: Metrics, log: logs.Log) -> Gate:
     return Gate(config.user, verifier(config), metrics, log)
 
 
+def missing(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Complain when no variable gives a password."""
+    names = ("STATS_PASSWORD", "STATS_PASSWORD_FILE", "STATS_PASSWORD_HASH", "STATS_PASSWORD_HASH_FILE")
+    return () if any(environ.get(name) for name in names) else (NOT_SET,)
+
+
 def verifier(config: Config) -> Verifier:
     """Find the password. Raises SettingsError: nobody shall see the page for want of one."""
     if config.password and config.password_hash:
@@ -151,7 +158,7 @@ def verifier(config: Config) -> Verifier:
         return Hashed(config.password_hash)
     if config.password:
         return Plain(config.password)
-    raise SettingsError(("STATS_PASSWORD is not set: expected a password (12 characters or more), or its hash",))
+    raise SettingsError((NOT_SET,))
 
 
 def client_of(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:

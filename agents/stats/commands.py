@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sidecarkit import logs
+from sidecarkit import logs, settings
 from sidecarkit.command import DONE, PROBLEM, print_json, print_table, printable
 from sidecarkit.crew import Crew
 from sidecarkit.engine import Engine
@@ -29,10 +29,10 @@ PATIENCE_SECONDS = 10.0
 
 
 def check(config: Config, _: argparse.Namespace) -> int:
-    """Ask every source once and print all that is wrong."""
+    """Look at the variables' names, ask every source once, and print all that is wrong."""
     access.verifier(config)
     sources = assembly.sources(config, Engine(config.engine_endpoint(), timeout_seconds=assembly.TIMEOUT_SECONDS))
-    problems = []
+    problems = list(settings.unknown(Config, os.environ, "STATS_"))
     for looked in _looks(sources):
         note = looked.answer.note if isinstance(looked.answer, Reading) else None
         if wrong := looked.failure or note:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sidecarkit import settings
 from sidecarkit.agent import BasicSettings
 from sidecarkit.settings import Address, setting
+from stats.mongo import place
 from stats.password import chosen, hashed
 
 Network = IPv4Network | IPv6Network
@@ -32,6 +33,12 @@ def service_url(*schemes: str) -> Callable[[str], str]:
         return value.strip()
 
     return convert
+
+
+def mongo_url(value: str) -> str:
+    """Take a connection string of MongoDB."""
+    place(value.strip())
+    return value.strip()
 
 
 def page_address(value: str) -> Address:
@@ -111,7 +118,7 @@ class Config(BasicSettings):
         help="more deferred deliveries than this in ZoneMTA's queue are a problem",
     )
     mongo_url: str | None = setting(
-        "STATS_MONGO_URL", service_url("mongodb"), secret=True, help="MongoDB, such as `mongodb://mongo:27017`"
+        "STATS_MONGO_URL", mongo_url, secret=True, help="MongoDB, such as `mongodb://mongo:27017`"
     )
     redis_url: str | None = setting(
         "STATS_REDIS_URL", service_url("redis", "rediss"), secret=True, help="Redis, such as `redis://redis:6379`"

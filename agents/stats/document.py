@@ -1,4 +1,4 @@
-"""What others' documents say, taken for what it should be or for unknown: a page must not fail for what one of them says."""
+"""What others' documents say, taken for what it should be or for unknown: no page must fail for it."""
 
 import math
 

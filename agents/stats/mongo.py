@@ -5,6 +5,7 @@ pools, elections and retries that a look at one server has no use for. Where aut
 role clusterMonitor.
 """
 
+import re
 import socket
 import ssl
 import struct
@@ -59,7 +60,8 @@ def place(url: str) -> Place:
     except ValueError:
         raise ValueError(expected) from None
     tls = options.get("tls", options.get("ssl", "false"))
-    if scheme != "mongodb" or not parts.hostname or ("?" in hosts and not slash) or tls not in {"true", "false"}:
+    no_hosts = re.search(r"\s", hosts) or ("?" in hosts and not slash)
+    if scheme != "mongodb" or not parts.hostname or no_hosts or tls not in {"true", "false"}:
         raise ValueError(expected)
     if options.get("authMechanism", _MECHANISM) != _MECHANISM:
         raise ValueError(f"{expected}, with the mechanism {_MECHANISM}")

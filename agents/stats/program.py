@@ -67,8 +67,15 @@ STATS = Agent(
     summary="One page that says whether mail flows, what was healed, what expires and who is banned.",
     schema=Config,
     commands=(
-        Command("run", "look at everything and serve the page until stopped (the default)", run),
-        Command("check", "check settings and password, ask every source once, print all that is wrong", commands.check),
+        Command(
+            "run", "look at everything and serve the page until stopped (the default)", run, missing=access.missing
+        ),
+        Command(
+            "check",
+            "check settings and password, ask every source once, print all that is wrong",
+            commands.check,
+            missing=access.missing,
+        ),
         Command("status", "print what the page shows", commands.status, _json),
         Command("hash", "read a password from the terminal or stdin, print its hash", commands.hash_),
     ),

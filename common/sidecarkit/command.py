@@ -21,12 +21,16 @@ DONE, PROBLEM, MISUSED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Command(Generic[C]):
-    """One word after the agent's name. `arguments` adds what it takes; `perform` returns the exit status."""
+    """One word after the agent's name. `arguments` adds what it takes; `perform` returns the exit status.
+
+    `missing` complains of variables that this word cannot do without, so that they are told with all that is wrong.
+    """
 
     name: str
     help: str
     perform: Callable[[C, argparse.Namespace], int]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
+    missing: Callable[[Mapping[str, str]], tuple[str, ...]] = lambda _: ()
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,15 @@ def _perform(agent: Agent[C], chosen: argparse.Namespace, environ: Mapping[str, 
         return DONE
     if chosen.command == "healthcheck":
         return run_healthcheck(agent.name)
-    config = settings.read(agent.schema, environ)
-    logs.configure(config.log_level, config.log_format)
     command: Command[C] = chosen.perform
+    missing = command.missing(environ)
+    try:
+        config = settings.read(agent.schema, environ)
+    except SettingsError as error:
+        raise SettingsError((*error.complaints, *missing)) from None
+    if missing:
+        raise SettingsError(missing)
+    logs.configure(config.log_level, config.log_format)
     return command.perform(config, chosen)
 
 

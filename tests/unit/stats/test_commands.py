@@ -43,6 +43,28 @@ def test_without_a_good_password_nothing_starts(
     assert "STATS_PASSWORD" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["run", "check"])
+def test_a_missing_password_is_told_with_all_else_that_is_wrong(
+    run: Run, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    assert run(word, STATS_PASSWORD="", STATS_INTERVAL="often", STATS_MONGO_URL="mongodb://mongo/?tls=canary") == 2
+    told = capsys.readouterr().err
+    assert [line.split()[1].partition("=")[0] for line in told.splitlines()] == [
+        "STATS_INTERVAL", "STATS_MONGO_URL", "STATS_PASSWORD",
+    ]  # fmt: skip
+    assert "canary" not in told
+
+
+def test_check_names_variables_that_nobody_knows(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STATS_PASSWROD", "canary")
+    assert run("check") == 1
+    said = capsys.readouterr().out
+    assert "STATS_PASSWROD is not a setting; did you mean STATS_PASSWORD?\n" in said
+    assert "canary" not in said
+
+
 def test_check_names_every_source_that_does_not_answer(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", STATS_REDIS_URL="redis://:canary@127.0.0.1:1") == 1
     said = capsys.readouterr().out

@@ -48,3 +48,8 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("correct horse battery\n")
     assert settings.read(Config, {"STATS_PASSWORD_FILE": str(file)}).password == "correct horse battery"
+
+
+def test_of_several_hosts_of_mongodb_the_first_is_asked() -> None:
+    url = "mongodb://mongo-1:27017,mongo-2:27017/?replicaSet=rs0"
+    assert settings.read(Config, {"STATS_MONGO_URL": url}).mongo_url == url
