@@ -95,6 +95,7 @@ class Containers:
         self._engine, self._project, self._timeout_seconds, self._clock = engine, project, timeout_seconds, clock
         self._measurements = Measurements(engine, clock)
         self._pool = ThreadPoolExecutor(_ASKED_AT_ONCE, "engine")
+        self._before: dict[str, Container] = {}  # what the last look told of each
 
     def look(self) -> tuple[Container, ...]:
         """List all, or those of the project, by name. Raises SourceDown when there is no list to be had."""
@@ -109,15 +110,16 @@ class Containers:
             raise SourceDown(f"cannot be asked ({type(error).__name__})") from None
         rows = [row for row in rows if self._project in {None, row.project}]
         self._measurements.measure([row.id for row in rows if row.state == "running"])
-        found = self._pool.map(lambda row: self._described(row, until), rows)
-        return tuple(sorted((one for one in found if one), key=lambda one: (one.project or "", one.shown_name)))
+        found = [one for one in self._pool.map(lambda row: self._described(row, until), rows) if one]
+        self._before = {one.id: one for one in found}
+        return tuple(sorted(found, key=lambda one: (one.project or "", one.shown_name)))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _described(self, row: Row, until: float) -> Container | None:
         """Add what only an inspection tells; None for one that is gone by now."""
-        known = listed(row)
+        known = recalled(listed(row), self._before.get(row.id))
         try:
             known = inspected(known, self._engine.inspect(row.id)) if self._clock() < until else known
         except ContainerGone:
@@ -141,6 +143,13 @@ def listed(row: Row) -> Container:
         health=row.health if row.state == "running" else None,
         one_off=containers.is_true(row.labels.get(ONE_OFF)),
     )
+
+
+def recalled(known: Container, before: Container | None) -> Container:
+    """Take from an earlier inspection what seldom changes: the time may not suffice for another one."""
+    if before is None:
+        return known
+    return replace(known, restart_policy=before.restart_policy, memory_limit_bytes=before.memory_limit_bytes)
 
 
 def inspected(known: Container, document: Mapping[str, Any]) -> Container:

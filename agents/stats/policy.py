@@ -47,7 +47,7 @@ def state(standing: Standing[Any], now: float, interval_seconds: float) -> State
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the first line says. `unknown` are the sources that nothing is known of."""
+    """What the first line says. `unknown` are the sources and containers that nothing is known of."""
 
     problems: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -74,7 +74,7 @@ class Verdict:
 def verdict(snapshot: Snapshot, now: float, queue_limit: int) -> Verdict:
     """Judge everything."""
     states = {name: state(each, now, snapshot.interval_seconds) for name, each in snapshot.standings.items()}
-    unknown = tuple(name for name, one in states.items() if one in {State.UNKNOWN, State.STALE})
+    unknown = [name for name, one in states.items() if one in {State.UNKNOWN, State.STALE}]
     problems = [*_sources(snapshot, states)]
     # Only what is of now is judged: of a source that is down it is said that it is down.
     fresh = {name: snapshot.of(name).answer for name, one in states.items() if one in {State.UP, State.DEGRADED}}
@@ -84,6 +84,7 @@ def verdict(snapshot: Snapshot, now: float, queue_limit: int) -> Verdict:
     certificates: tuple[Certificate, ...] = fresh.get("certsync") or ()
     configured: Configuration | None = fresh.get("confcheck")
     bans: Bans | None = fresh.get("logban")
+    unknown += [one.shown_name for one in containers if cannot_be_judged(one)]
     problems += container_problems(containers, heals)
     problems += ["autoheal cannot ask the engine"] if heals and not heals.sees_engine else []
     problems += queue_problems(queue, queue_limit) if queue else []
@@ -92,7 +93,7 @@ def verdict(snapshot: Snapshot, now: float, queue_limit: int) -> Verdict:
     ]
     problems += configuration_problems(configured) if configured else []
     problems += [f"logban: {trouble}" for trouble in (bans.troubles if bans else ())]
-    return Verdict(tuple(problems), unknown)
+    return Verdict(tuple(problems), tuple(unknown))
 
 
 def _sources(snapshot: Snapshot, states: Mapping[str, State]) -> Iterable[str]:
@@ -127,6 +128,13 @@ def container_problem(one: Container) -> str | None:
     if one.project is not None and one.exit_code:
         return f"failed with status {one.exit_code}"
     return None
+
+
+def cannot_be_judged(one: Container) -> bool:
+    """Whether it does not run, and the engine, busy or forbidden to, did not tell whether it should."""
+    if one.state in {"running", "restarting", "paused", "dead", "removing"} or one.one_off:
+        return False
+    return one.restart_policy is None or (not is_expected(one) and one.exit_code is None)
 
 
 def is_expected(one: Container) -> bool:

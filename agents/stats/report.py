@@ -106,6 +106,7 @@ def _container(one: Container, heals: Heals | None, now: float) -> dict[str, Any
         "image": one.image,
         "state": one.state,
         "problem": policy.container_problem(one),
+        "judged": not policy.cannot_be_judged(one),
         "health": one.health,
         "failing_streak": one.failing_streak,
         "exit_code": one.exit_code,

@@ -168,6 +168,24 @@ def test_when_time_is_up_what_the_list_says_has_to_do() -> None:
     assert [one.restarts for one in found] == [None, None, None]
 
 
+def test_what_was_told_before_of_a_container_that_ended_is_remembered_while_there_is_no_time_to_ask() -> None:
+    ended = threading.Event()
+
+    def then_slow(line: str) -> list[bytes]:
+        if ended.is_set() and "/json?" in line and "/containers/json" in line:
+            return [reply(200, [{**ROW, "State": "exited", "Status": "Exited (1)"}])]
+        return [reply(403, {})] if ended.is_set() and "/containers/" in line else answers(line)
+
+    with SmallServer(then_slow) as server:
+        source = Containers(Engine(Endpoint(server.url)), "stack", 2.0)
+        (before,) = source.look()
+        ended.set()
+        (found,) = source.look()
+        source.close()
+    assert (found.state, found.restarts) == ("exited", None)
+    assert found.restart_policy == before.restart_policy is not None
+
+
 def test_an_engine_that_is_away_or_forbids_the_list_is_said_to_be() -> None:
     source = Containers(Engine(Endpoint("unix:///nowhere/docker.sock"), timeout_seconds=1.0), None, 2.0)
     with pytest.raises(SourceDown, match="cannot be asked"):

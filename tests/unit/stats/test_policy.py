@@ -1,6 +1,7 @@
 """What is well, what is wrong, and what is not known."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,13 @@ def test_a_container_is_a_problem_when_it_should_run_and_does_not(
     one = replace(HARAKA, **change)  # type: ignore[arg-type]
     assert policy.container_problem(one) == problem
     assert policy.is_up(one) in {True, None} or problem
+    assert not policy.cannot_be_judged(one)
+
+
+@pytest.mark.parametrize("change", [{"restart_policy": None}, {"restart_policy": "no", "exit_code": None}])
+def test_a_stopped_container_of_which_the_engine_told_no_more_is_unknown_and_not_well(change: dict[str, Any]) -> None:
+    found = verdict(engine=fresh((replace(HARAKA, state="exited", **change),)))
+    assert (found.ok, found.line) == (None, "Not known: haraka")
 
 
 @pytest.mark.parametrize(

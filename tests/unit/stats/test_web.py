@@ -231,6 +231,12 @@ def test_when_nobody_looks_any_more_nothing_is_green(stage: Stage) -> None:
     assert "<title>Not known: engine, mongo" in page
 
 
+def test_a_stopped_container_of_which_no_more_is_known_is_marked_unknown(stage: Stage) -> None:
+    stage.standings["engine"] = fresh((replace(CONTAINER, state="exited", health=None, restart_policy=None),))
+    assert "? exited" in stage.words()
+    assert "haraka" in stage.get("/stats.json").get_json()["unknown"]
+
+
 def test_whatever_a_name_holds_is_shown_as_text(stage: Stage) -> None:
     hostile = replace(
         CONTAINER, name=HOSTILE, service=HOSTILE, project=HOSTILE, image=HOSTILE, state=HOSTILE, health=HOSTILE
