@@ -172,7 +172,9 @@ class LogbanFigures:
                 Ban(jail, time.time()) for _ in range(min(LAST_BANS, int(total - known.get(jail, 0))))
             )
         self._began, self._totals = began, totals
-        return Bans(active_bans(found), tuple(self._last), firewall_troubles(found))
+        works = firewall_works(found)
+        troubles = ("the firewall did not do what was asked",) if works is False else ()
+        return Bans(active_bans(found), tuple(self._last), troubles, firewall(found), works)
 
 
 def active_bans(found: Exposition) -> dict[str, int]:
@@ -182,9 +184,14 @@ def active_bans(found: Exposition) -> dict[str, int]:
     return active
 
 
-def firewall_troubles(found: Exposition) -> tuple[str, ...]:
-    down = any(value == 0.0 for _, value in found.each("logban_backend_up"))
-    return ("the firewall did not do what was asked",) if down else ()
+def firewall(found: Exposition) -> str | None:
+    return next((labels["backend"] for labels, _ in found.each("logban_backend_bans")), None)
+
+
+def firewall_works(found: Exposition) -> bool | None:
+    """Whether it did what was asked; None before anything was."""
+    told = [value for _, value in found.each("logban_backend_up")]
+    return all(told) if told else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +219,17 @@ class LogbanState:
                     "SELECT source, jail, at, until, ended FROM bans WHERE NOT dry_run ORDER BY id DESC LIMIT ?",
                     (LAST_BANS,),
                 ).fetchall()
+                status = database.execute("SELECT document FROM facts WHERE name = 'status'").fetchone()
         except sqlite3.Error as error:
             raise SourceDown(f"its state cannot be read ({error.sqlite_errorname})") from None
+        backend = (json.loads(status["document"]) or {}).get("backend") if status else None
         return Bans(
             {row["jail"]: row["count"] for row in active},
             tuple(Ban(row["jail"], row["at"], _named(row["source"]), row["until"], row["ended"]) for row in last),
             troubles,
+            backend,
+            # logban writes it before what it says of its firewall; all other troubles are of the engine and of logs
+            not any(trouble.startswith(f"{backend}: ") for trouble in troubles) if backend else None,
         )
 
     def _heartbeat(self) -> tuple[str, ...]:

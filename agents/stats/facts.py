@@ -93,8 +93,13 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Bans:
-    """logban's work. `troubles` is what logban itself says is wrong."""
+    """logban's work. `troubles` is what logban itself says is wrong.
+
+    `backend` drives the firewall, `none` of them where logban only looks; `backend_ok`: whether it does as it is told.
+    """
 
     active: Mapping[str, int]
     last: tuple[Ban, ...]
     troubles: tuple[str, ...] = ()
+    backend: str | None = None
+    backend_ok: bool | None = None

@@ -154,7 +154,8 @@ def bans(snapshot: Snapshot, now: float) -> dict[str, Any]:
     return {
         "active": None if found is None else sum(found.active.values()),
         "active_by_jail": {} if found is None else dict(found.active),
-        "backend_ok": None if found is None else not found.troubles,
+        "backend": None if found is None else found.backend,
+        "backend_ok": None if found is None else found.backend_ok,
         "last": [
             {
                 "source": ban.source,

@@ -140,6 +140,15 @@ def test_logbans_own_figures_tell_how_many_and_when_but_not_whom() -> None:
     assert [(ban.jail, ban.source) for ban in found.last] == [("mail-auth", None)] * 2
     assert found.active == {"mail-auth": 3}
     assert found.troubles == ("the firewall did not do what was asked",)
+    assert (found.backend, found.backend_ok) == ("nftables", False)
+
+
+def test_a_firewall_that_was_asked_for_nothing_yet_is_not_known_to_work() -> None:
+    registry = CollectorRegistry()
+    logban.metrics.Metrics(registry).introduce("nftables", ["mail-auth"])
+    with SmallServer(lambda line: [reply(200, generate_latest(registry))], tcp=True) as server:
+        found = LogbanFigures(f"http://127.0.0.1:{server.port}", 2.0).look()
+    assert (found.backend, found.backend_ok, found.troubles) == ("nftables", None, ())
 
 
 @pytest.fixture
@@ -171,6 +180,21 @@ def test_logbans_state_tells_whom(state: Path) -> None:
 def test_what_logban_says_of_itself_is_passed_on(state: Path) -> None:
     beat(state, ["firewall: nft is missing"])
     assert LogbanState(state, 2.0).look().troubles == ("firewall: nft is missing",)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "works"),
+    [([], True), (["the engine does not answer"], True), (["the engine does not answer", "nftables: ban: no"], False)],
+)
+def test_only_what_it_says_of_its_firewall_is_the_firewalls_trouble(
+    state: Path, reasons: list[str], works: bool
+) -> None:
+    beat(state, reasons)
+    assert LogbanState(state, 2.0).look().backend_ok is None
+    store = Store(state, logs.get("logban"))
+    store.show("status", {"backend": "nftables"})
+    store.close()
+    assert LogbanState(state, 2.0).look().backend_ok is works
 
 
 def test_a_logban_whose_heart_does_not_beat_does_not_run(state: Path) -> None:

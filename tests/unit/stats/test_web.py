@@ -231,6 +231,22 @@ def test_when_nobody_looks_any_more_nothing_is_green(stage: Stage) -> None:
     assert "<title>Not known: engine, mongo" in page
 
 
+@pytest.mark.parametrize(
+    ("backend", "works", "words"),
+    [
+        ("nftables", True, "\N{BLACK CIRCLE} in order"),
+        ("nftables", False, "\N{BLACK SQUARE} in trouble"),
+        ("nftables", None, "? unknown"),
+        ("none", True, f"{DASH} not used"),
+    ],
+)
+def test_the_firewall_is_in_order_only_when_it_is_known_to_be(
+    stage: Stage, backend: str, works: bool | None, words: str
+) -> None:
+    stage.standings["logban"] = fresh(Bans({}, (), (), backend, works))
+    assert f"Firewall: {words}." in stage.words()
+
+
 def test_a_stopped_container_of_which_no_more_is_known_is_marked_unknown(stage: Stage) -> None:
     stage.standings["engine"] = fresh((replace(CONTAINER, state="exited", health=None, restart_policy=None),))
     assert "? exited" in stage.words()
