@@ -115,7 +115,8 @@ def certificates(found: Exposition) -> tuple[Certificate, ...]:
             Certificate(
                 target=target,
                 domain=domain,
-                not_after=ends.get("served", ends.get("target")),
+                # another target of this domain may be looked at, and this one not
+                not_after=ends.get("target") if served is None else ends.get("served", ends.get("target")),
                 in_sync=bool(in_sync),
                 served=None if served is None else bool(served),
                 reason=reasons.get(target),

@@ -166,6 +166,8 @@ class PageServer:
             )
         except OSError as error:
             raise SidecarError(f"the page cannot be served at {address}: {error.strerror or error}") from None
+        except ValueError:  # so waitress says that a host's name leads nowhere
+            raise SidecarError(f"the page cannot be served at {address}: this is no address of this machine") from None
         self._log, self._address = site.log, address
         self._thread = threading.Thread(target=self._server.run, name="page", daemon=True)
 

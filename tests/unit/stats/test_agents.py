@@ -88,6 +88,7 @@ def test_certsyncs_own_figures_are_understood() -> None:
         "haraka", 100.0, True, True, None,
     )  # fmt: skip
     assert (zonemta.in_sync, zonemta.served, zonemta.reason) == (False, None, "source_torn")
+    assert zonemta.not_after == 200.0  # nobody looked at what it serves; the one on disk is known
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import TestResponse
 
 from sidecarkit import logs, settings
+from sidecarkit.errors import SidecarError
 from stats import access, web
 from stats.config import Config
 from stats.facts import Ban, Bans, Certificate, Configuration, Container, Heals, Reading
 from stats.metrics import Metrics
 from stats.snapshot import Snapshot, Standing
-from stats.web import Site
+from stats.web import PageServer, Site
 
 NOW = 1_800_000_000.0
 PASSWORD = "correct horse canary"
@@ -347,3 +348,10 @@ def test_a_page_that_fails_says_nothing_and_is_counted(stage: Stage) -> None:
     answer = stage.get()
     assert (answer.status_code, answer.data) == (500, b"internal server error\n")
     assert stage.registry.get_sample_value("stats_errors_total", {"op": "page"}) == 1.0
+
+
+def test_a_page_that_cannot_listen_where_it_should_says_so(stage: Stage) -> None:
+    for host in ("no host", "192.0.2.1"):
+        config = replace(stage.config, listen=settings.Address(host, 8080))
+        with pytest.raises(SidecarError, match=f"cannot be served at {host}:8080"):
+            PageServer(replace(stage.site, config=config))
