@@ -93,6 +93,8 @@ def standings(now: float) -> dict[str, Standing[Any]]:
                     Ban("mail-auth", now - 9000, "198.51.100.7", now - 5400, "expired"),
                     Ban("mail-auth", now - 9900),
                 ),
+                backend="nftables",
+                backend_ok=True,
             )
         ),
     }  # fmt: skip
