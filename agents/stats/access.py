@@ -54,6 +54,7 @@ class Throttle:
         self._kept = kept
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._all: deque[float] = deque(maxlen=FAILURES_ALL)
+        self._strangers = Client()  # all who have not failed themselves and are kept out for what others did
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -68,7 +69,7 @@ class Throttle:
     def failed(self, client: str, now: float) -> None:
         known = self._client(client)
         known.failures.append(now)
-        known.told = False
+        known.told = self._strangers.told = False
         self._all.append(now)
 
     def succeeded(self, client: str, now: float) -> None:
@@ -77,8 +78,11 @@ class Throttle:
         known.welcome_until, known.told = now + WELCOME_SECONDS, False
 
     def is_news(self, client: str) -> bool:
-        """Say whether it was not told yet, since its last failure, that this client is throttled."""
-        known = self._client(client)
+        """Say whether it was not told yet, since its last failure, that this client is throttled.
+
+        Strangers are told of as one and not remembered: ever new ones would drive out whoever was let in before.
+        """
+        known = self._clients.get(client, self._strangers)
         news, known.told = not known.told, True
         return news
 

@@ -105,6 +105,18 @@ def test_many_who_guess_keep_out_strangers_but_not_whoever_was_let_in_before(gat
     assert gate.admit("203.0.113.9", RIGHT)[0] is Admission.GRANTED
 
 
+def test_strangers_without_number_do_not_make_it_forget_whoever_was_let_in_before(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate.admit("192.0.2.1", RIGHT)
+    for number in range(access.FAILURES_ALL):
+        gate.admit(f"198.51.100.{number}", WRONG)
+    for number in range(2 * access.CLIENTS_KEPT):
+        assert gate.admit(f"2001:db8:0:{number:x}::1", WRONG)[0] is Admission.THROTTLED
+    assert caplog.messages.count("login_throttled") == 1
+    assert gate.admit("192.0.2.1", RIGHT)[0] is Admission.GRANTED
+
+
 def test_ten_thousand_attackers_take_no_more_memory_and_no_more_labels_than_a_thousand(
     gate: Gate, clock: Clock, registry: CollectorRegistry
 ) -> None:
