@@ -41,6 +41,13 @@ def mongo_url(value: str) -> str:
     return value.strip()
 
 
+def user_name(value: str) -> str:
+    """Take a name that can be logged in with: a browser sends name and password with a colon between them."""
+    if ":" in value or not value.isprintable():
+        raise ValueError("a name without a colon")
+    return value
+
+
 def page_address(value: str) -> Address:
     """Read where the page is served; unlike the figures it cannot be switched off."""
     address = settings.listen_address(value)
@@ -75,7 +82,7 @@ class Config(BasicSettings):
     listen: Address = setting(
         "STATS_LISTEN", page_address, default="127.0.0.1:8080", help="where the page is served, at /stats"
     )
-    user: str = setting("STATS_USER", settings.text, default="admin", help="who may see the page")
+    user: str = setting("STATS_USER", user_name, default="admin", help="who may see the page")
     password: str | None = setting(
         "STATS_PASSWORD", chosen, secret=True, help="the password: 12 characters or more, and no default one"
     )

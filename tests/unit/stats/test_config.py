@@ -53,3 +53,8 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
 def test_of_several_hosts_of_mongodb_the_first_is_asked() -> None:
     url = "mongodb://mongo-1:27017,mongo-2:27017/?replicaSet=rs0"
     assert settings.read(Config, {"STATS_MONGO_URL": url}).mongo_url == url
+
+
+def test_a_user_that_no_browser_could_send_is_not_taken() -> None:
+    assert complaints(STATS_USER="ops:admin") == ("STATS_USER='ops:admin': expected a name without a colon",)
+    assert settings.read(Config, {"STATS_USER": "jürgen"}).user == "jürgen"
