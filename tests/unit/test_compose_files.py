@@ -120,7 +120,11 @@ def test_a_misspelt_key_pleases_neither_compose_nor_the_specification(file: Path
     assert "read_onyl" in compose((STACK, *({SIDECARS} - {file}), misspelt), "config", "--quiet").stderr
 
 
-@pytest.mark.parametrize("files", [SETS["alone"], SETS["over a stack, with its labels"]], ids=["alone", "over a stack"])
+@pytest.mark.parametrize(
+    "files",
+    [SETS["alone"], SETS["over a stack, with its labels"], SETS["over a stack, with its labels, strict"]],
+    ids=["alone", "over a stack", "strict"],
+)
 def test_each_sidecar_of_every_profile_is_held_to_the_least(files: tuple[Path, ...]) -> None:
     everything = json.loads(compose(files, "--profile", "*", "config", "--format", "json").stdout)["services"]
     ours = {name: one for name, one in everything.items() if one["image"].startswith("wildduck-sidecars/")}
@@ -131,6 +135,9 @@ def test_each_sidecar_of_every_profile_is_held_to_the_least(files: tuple[Path, .
         assert one["cap_drop"] == ["ALL"], name
         assert one["security_opt"] == ["no-new-privileges:true"], name
         assert one["user"] and "privileged" not in one, name
+        assert one["tmpfs"][0].startswith("/tmp:size=16m,"), name
+        assert one["init"], name
+        assert one["stop_grace_period"], name
         assert 0 < int(one["mem_limit"]) <= 384 << 20, name
         assert 0 < one["pids_limit"] <= 64, name
         assert one["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
@@ -182,6 +189,24 @@ def test_without_proxies_each_agent_has_the_socket_itself() -> None:
     for agent in AGENTS:
         assert services[agent]["environment"]["DOCKER_HOST"] == "unix:///var/run/docker.sock"
         assert "/var/run/docker.sock" in {one["target"] for one in services[agent]["volumes"]}
+
+
+def test_without_proxies_no_profile_of_the_agents_brings_one_along() -> None:
+    files = SETS["over a stack, with its labels, direct"]
+
+    services = json.loads(compose(files, "--profile", "stats", "config", "--format", "json").stdout)["services"]
+
+    assert "stats" in services
+    assert [name for name, one in services.items() if name.endswith("-proxy") and one.get("scale") != 0] == []
+
+
+@pytest.mark.parametrize("files", [SETS["alone"], SETS["over a stack, with its labels"]], ids=["alone", "over a stack"])
+def test_what_autoheal_shall_watch_has_a_healthcheck_in_every_profile(files: tuple[Path, ...]) -> None:
+    everything = json.loads(compose(files, "--profile", "*", "config", "--format", "json").stdout)["services"]
+    watched = {name: one for name, one in everything.items() if one.get("labels", {}).get("autoheal") == "true"}
+
+    assert {"prometheus", "grafana", "cadvisor"} <= set(watched)
+    assert [name for name, one in watched.items() if not one.get("healthcheck", {}).get("test")] == []
 
 
 def test_upstreams_haraka_cert_sync_gives_way() -> None:
