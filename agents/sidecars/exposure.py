@@ -53,7 +53,7 @@ def _what(one: Container, port: Port) -> str | None:
 def _open(one: Container, port: Port, what: str) -> Finding:
     where = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or "0.0.0.0"  # noqa: S104 - shown
     told = f"{where}:{port.public} leads to port {port.private}: {what}"
-    lines = remedy.lines(one, f'ports: !override ["127.0.0.1:{port.public}:{port.private}"]')
+    lines = remedy.ports(one, lambda each: "127.0.0.1" if each.to_the_world and _what(one, each) else each.host_ip)
     mend = f"publish it to nobody (services reach each other without), or to this machine:\n{lines}"
     return Finding("port_open", one, told, mend)
 
