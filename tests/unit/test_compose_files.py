@@ -68,10 +68,11 @@ NOT_HANDED_ON = {
 }
 
 
-def compose(files: tuple[Path, ...], *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the real Compose on these files, with nothing set that is ours."""
+def compose(files: tuple[Path, ...], *words: str, **said: str) -> "subprocess.CompletedProcess[str]":
+    """Run the real Compose on these files, with nothing of ours set but what is *said*."""
     named = [word for file in files for word in ("--file", str(file))]
     environ = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "HOSTNAMES": "mail.example.com"}
+    environ |= said
     return subprocess.run([COMPOSE, *named, *words], env=environ, text=True, capture_output=True, check=False)
 
 
@@ -154,9 +155,29 @@ def test_whoever_runs_a_sidecar_can_set_whatever_the_agent_can_be_told() -> None
         assert set(handed_on) <= names, agent
 
 
+def test_an_empty_value_switches_off_what_an_empty_value_switches_off() -> None:
+    services = profiled("stats")
+    asked = {
+        (name, variable): value
+        for name in (*TOLD, "stats")
+        for variable, value in services[name]["environment"].items()
+        if re.fullmatch(r"STATS_\w+_URL|\w+_HTTP", variable)
+    }
+    assert asked["stats", "STATS_MONGO_URL"] == "mongodb://mongo:27017"
+
+    silent = profiled("stats", **{variable: "" for _, variable in asked})
+
+    assert {key: silent[key[0]]["environment"][key[1]] for key in asked} == dict.fromkeys(asked, "")
+
+
+def profiled(profile: str, **said: str) -> dict[str, Any]:
+    done = compose((SIDECARS,), "--profile", profile, "config", "--format", "json", **said)
+    return dict(json.loads(done.stdout)["services"])
+
+
 def test_the_example_names_every_variable_of_the_files_with_the_default_that_they_have() -> None:
     text = re.sub(r"#.*", "", "\n".join(file.read_text() for file in OURS))
-    asked = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^${}]*)\}", text))
+    asked = dict(re.findall(r"\$\{([A-Z0-9_]+):?-([^${}]*)\}", text))
     handed_on = set(re.findall(r"^ +([A-Z0-9_]+):$", text, re.MULTILINE))
     example = dict(re.findall(r"^#?([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
 
