@@ -21,6 +21,12 @@ _PRIVATE = (
     (2375, "", "the engine's API: the whole machine"),
     (2376, "", "the engine's API"),
     (9200, "", "OpenSearch: an index of all mail"),
+    (9090, "prometheus", "Prometheus: all figures, without a password"),
+    (9093, "alertmanager", "Alertmanager: whoever reaches it silences alerts"),
+    (8080, "cadvisor", "cAdvisor: all containers of the host"),
+    (9100, "exporter", "figures of the host"),
+    (9121, "exporter", "figures of Redis"),
+    (9216, "exporter", "figures of MongoDB"),
 )
 _AGENT_PORTS = {9180: "autoheal", 9181: "certsync", 9182: "logban", 9183: "stats", 9184: "confcheck"}
 
