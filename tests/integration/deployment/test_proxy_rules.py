@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.intruder import DANGEROUS, disguised
 from lab.wire import wait_for
 
 RULES = Path(__file__).parents[3] / "contrib/socket-proxy"
@@ -117,6 +118,24 @@ def test_nobody_changes_the_protocol_to_one_that_the_rules_do_not_read(
 
         assert status(proxies[name], asking) in {400, 403}, kind  # 400: it is not even a WebSocket
 
+    assert engine_behind.reached[before:] == []
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_no_dangerous_request_reaches_the_engine_however_it_is_written(
+    proxies: dict[str, Path], engine_behind: Willing, name: str
+) -> None:
+    before = len(engine_behind.reached)
+    told = "/info" if name == "cadvisor" else ""  # the one of them that a proxy lets through
+
+    answers = {
+        (method, target): status(proxies[name], request(method, target))
+        for method, path in DANGEROUS
+        for target in disguised(path.replace("ID", WHOLE_ID))
+        if path != told
+    }
+
+    assert {asked: answer for asked, answer in answers.items() if answer not in {400, 403}} == {}
     assert engine_behind.reached[before:] == []
 
 
