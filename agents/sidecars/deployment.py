@@ -29,7 +29,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What lies at the path of certsync's acme.json. *kind*: file, folder or missing."""
+    """What lies at the path of certsync's acme.json. *kind*: file, folder, link, missing or unknown."""
 
     container: Container
     path: str

@@ -21,6 +21,12 @@ _PRIVATE = (
     (2375, "", "the engine's API: the whole machine"),
     (2376, "", "the engine's API"),
     (9200, "", "OpenSearch: an index of all mail"),
+    (9090, "prometheus", "Prometheus: all figures, without a password"),
+    (9093, "alertmanager", "Alertmanager: whoever reaches it silences alerts"),
+    (8080, "cadvisor", "cAdvisor: all containers of the host"),
+    (9100, "exporter", "figures of the host"),
+    (9121, "exporter", "figures of Redis"),
+    (9216, "exporter", "figures of MongoDB"),
 )
 _AGENT_PORTS = {9180: "autoheal", 9181: "certsync", 9182: "logban", 9183: "stats", 9184: "confcheck"}
 
@@ -53,7 +59,7 @@ def _what(one: Container, port: Port) -> str | None:
 def _open(one: Container, port: Port, what: str) -> Finding:
     where = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or "0.0.0.0"  # noqa: S104 - shown
     told = f"{where}:{port.public} leads to port {port.private}: {what}"
-    lines = remedy.lines(one, f'ports: !override ["127.0.0.1:{port.public}:{port.private}"]')
+    lines = remedy.ports(one, lambda each: "127.0.0.1" if each.to_the_world and _what(one, each) else each.host_ip)
     mend = f"publish it to nobody (services reach each other without), or to this machine:\n{lines}"
     return Finding("port_open", one, told, mend)
 

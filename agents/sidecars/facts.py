@@ -31,6 +31,9 @@ _TITLE = "org.opencontainers.image.title"
 _KINDS = (
     ("haraka-cert-sync", r"haraka-cert-sync"),
     ("exporter", r"exporter|express"),
+    ("prometheus", r"^prometheus"),
+    ("alertmanager", r"alertmanager"),
+    ("cadvisor", r"cadvisor"),
     ("webmail", r"webmail"),
     ("zonemta", r"zone-?mta"),
     ("haraka", r"haraka"),

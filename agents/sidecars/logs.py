@@ -147,9 +147,9 @@ def _hidden(deployment: Deployment) -> Iterator[Finding]:
         rule = "clients_hidden" if deployment.public_ipv6 else "clients_may_hide"
         shown = ", ".join(map(str, ports))
         told = f"ports {shown} are published on [::], and none of its networks has IPv6: it sees the gateway's address"
-        only4 = ", ".join(f'"0.0.0.0:{port.public}:{port.private}"' for port in one.ports if port.host_ip == "::")
         mend = (
             f"give its network IPv6 (networks: {{default: {{enable_ipv6: true}}}}, and /etc/docker/daemon.json {v6}),"
-            " or publish on IPv4 only:\n" + remedy.lines(one, f"ports: !override [{only4}]")
+            " or publish on IPv4 only:\n"
+            + remedy.ports(one, lambda port: "0.0.0.0" if port.host_ip in {"::", ""} else port.host_ip)  # noqa: S104
         )
         yield Finding(rule, one, told, mend)

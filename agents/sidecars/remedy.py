@@ -1,10 +1,10 @@
 """The lines of a compose file that mend a finding."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sidecars.facts import Container
+from sidecars.facts import Container, Port
 
 # As in compose.wildduck.yml. Alive means: this process answers. None of them asks for a database or another server.
 _GREETS = (
@@ -54,3 +54,26 @@ def label(container: Container, name: str, value: str) -> str:
 def environment(container: Container, name: str, value: str) -> str:
     """Give one variable."""
     return lines(container, "environment:", f'  {name}: "{value}"')
+
+
+def ports(container: Container, address: Callable[[Port], str]) -> str:
+    """Publish all its ports anew, each on the address of the host that *address* gives."""
+    # Another file only adds to a list of ports, so the list is replaced, and has to hold what stays as it is.
+    places: dict[tuple[int, int, str], set[str]] = {}
+    for one in container.ports:
+        places.setdefault((one.public, one.private, one.protocol), set()).add(address(one))
+    written = [_published(*port, host) for port, hosts in places.items() for host in sorted(_merged(hosts))]
+    return lines(container, f"ports: !override [{', '.join(map(json.dumps, written))}]")
+
+
+def _merged(hosts: set[str]) -> set[str]:
+    """Write both families' "all addresses" as Compose does: as none."""
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104 - what is read, not what is bound
+    return hosts - everywhere | {""} if everywhere <= hosts else hosts
+
+
+def _published(public: int, private: int, protocol: str, host: str) -> str:
+    shown = f"[{host}]:" if ":" in host else f"{host}:" if host else ""
+    # Without a number the engine chooses one; the colon before the container's port has to stay only behind an address.
+    place = f"{public}:{private}" if public else f":{private}" if host else f"{private}"
+    return f"{shown}{place}" + ("" if protocol == "tcp" else f"/{protocol}")

@@ -33,7 +33,7 @@ def _entry(one: Finding, mask: Mask) -> dict[str, Any]:
         "service": subject.service if subject else None,
         "container": subject.name if subject else None,
         "evidence": mask(one.evidence),
-        "remedy": one.remedy,
+        "remedy": mask(one.remedy),  # an agent's own words may be in it
     }
 
 

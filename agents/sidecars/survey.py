@@ -89,7 +89,7 @@ def _stores(engine: Engine, certsync: Container | None, blind: Tell) -> tuple[St
         if isinstance(error, ContainerGone) and "No such container" not in str(error):
             return (Store(certsync, path, "missing"),)
         blind(Blind(f"{path} in {certsync.name}", str(error)))
-        return ()
+        return (Store(certsync, path, "unknown"),)  # how it is mounted is known all the same
     return (Store(certsync, path, entry.kind, entry.owner, entry.mode),)
 
 

@@ -25,7 +25,7 @@ show docker exec "$logban" logban unban "$prober"
 for each in 11 12 13 14 15; do probe "$prober" "$each"; done
 wait_until 40 "the page shows the second heal" on_page "any(c['name'] == 'mailqueue' and c['heals_24h'] == 2 for c in d['containers'])"
 wait_until 40 "the page shows the renewal" on_page "any(c['served'] and c['days_left'] > 100 for c in d['certs'])"
-wait_until 40 "the page shows the new ban" on_page "d['bans']['active'] == 1"
+wait_until 40 "the page shows the new ban" on_page "[b['active'] for b in d['bans']['last'] if b['source'] == '$prober'] == [True, False]"
 printf '   the page:  http://%s/stats   user %s   password %s\n' "$DEMO_PAGE" admin "$DEMO_PASSWORD"
 
 look_around+=(

@@ -68,10 +68,11 @@ NOT_HANDED_ON = {
 }
 
 
-def compose(files: tuple[Path, ...], *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the real Compose on these files, with nothing set that is ours."""
+def compose(files: tuple[Path, ...], *words: str, **said: str) -> "subprocess.CompletedProcess[str]":
+    """Run the real Compose on these files, with nothing of ours set but what is *said*."""
     named = [word for file in files for word in ("--file", str(file))]
     environ = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "HOSTNAMES": "mail.example.com"}
+    environ |= said
     return subprocess.run([COMPOSE, *named, *words], env=environ, text=True, capture_output=True, check=False)
 
 
@@ -120,7 +121,11 @@ def test_a_misspelt_key_pleases_neither_compose_nor_the_specification(file: Path
     assert "read_onyl" in compose((STACK, *({SIDECARS} - {file}), misspelt), "config", "--quiet").stderr
 
 
-@pytest.mark.parametrize("files", [SETS["alone"], SETS["over a stack, with its labels"]], ids=["alone", "over a stack"])
+@pytest.mark.parametrize(
+    "files",
+    [SETS["alone"], SETS["over a stack, with its labels"], SETS["over a stack, with its labels, strict"]],
+    ids=["alone", "over a stack", "strict"],
+)
 def test_each_sidecar_of_every_profile_is_held_to_the_least(files: tuple[Path, ...]) -> None:
     everything = json.loads(compose(files, "--profile", "*", "config", "--format", "json").stdout)["services"]
     ours = {name: one for name, one in everything.items() if one["image"].startswith("wildduck-sidecars/")}
@@ -131,6 +136,9 @@ def test_each_sidecar_of_every_profile_is_held_to_the_least(files: tuple[Path, .
         assert one["cap_drop"] == ["ALL"], name
         assert one["security_opt"] == ["no-new-privileges:true"], name
         assert one["user"] and "privileged" not in one, name
+        assert one["tmpfs"][0].startswith("/tmp:size=16m,"), name
+        assert one["init"], name
+        assert one["stop_grace_period"], name
         assert 0 < int(one["mem_limit"]) <= 384 << 20, name
         assert 0 < one["pids_limit"] <= 64, name
         assert one["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
@@ -147,9 +155,29 @@ def test_whoever_runs_a_sidecar_can_set_whatever_the_agent_can_be_told() -> None
         assert set(handed_on) <= names, agent
 
 
+def test_an_empty_value_switches_off_what_an_empty_value_switches_off() -> None:
+    services = profiled("stats")
+    asked = {
+        (name, variable): value
+        for name in (*TOLD, "stats")
+        for variable, value in services[name]["environment"].items()
+        if re.fullmatch(r"STATS_\w+_URL|\w+_HTTP", variable)
+    }
+    assert asked["stats", "STATS_MONGO_URL"] == "mongodb://mongo:27017"
+
+    silent = profiled("stats", **{variable: "" for _, variable in asked})
+
+    assert {key: silent[key[0]]["environment"][key[1]] for key in asked} == dict.fromkeys(asked, "")
+
+
+def profiled(profile: str, **said: str) -> dict[str, Any]:
+    done = compose((SIDECARS,), "--profile", profile, "config", "--format", "json", **said)
+    return dict(json.loads(done.stdout)["services"])
+
+
 def test_the_example_names_every_variable_of_the_files_with_the_default_that_they_have() -> None:
     text = re.sub(r"#.*", "", "\n".join(file.read_text() for file in OURS))
-    asked = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^${}]*)\}", text))
+    asked = dict(re.findall(r"\$\{([A-Z0-9_]+):?-([^${}]*)\}", text))
     handed_on = set(re.findall(r"^ +([A-Z0-9_]+):$", text, re.MULTILINE))
     example = dict(re.findall(r"^#?([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
 
@@ -182,6 +210,24 @@ def test_without_proxies_each_agent_has_the_socket_itself() -> None:
     for agent in AGENTS:
         assert services[agent]["environment"]["DOCKER_HOST"] == "unix:///var/run/docker.sock"
         assert "/var/run/docker.sock" in {one["target"] for one in services[agent]["volumes"]}
+
+
+def test_without_proxies_no_profile_of_the_agents_brings_one_along() -> None:
+    files = SETS["over a stack, with its labels, direct"]
+
+    services = json.loads(compose(files, "--profile", "stats", "config", "--format", "json").stdout)["services"]
+
+    assert "stats" in services
+    assert [name for name, one in services.items() if name.endswith("-proxy") and one.get("scale") != 0] == []
+
+
+@pytest.mark.parametrize("files", [SETS["alone"], SETS["over a stack, with its labels"]], ids=["alone", "over a stack"])
+def test_what_autoheal_shall_watch_has_a_healthcheck_in_every_profile(files: tuple[Path, ...]) -> None:
+    everything = json.loads(compose(files, "--profile", "*", "config", "--format", "json").stdout)["services"]
+    watched = {name: one for name, one in everything.items() if one.get("labels", {}).get("autoheal") == "true"}
+
+    assert {"prometheus", "grafana", "cadvisor"} <= set(watched)
+    assert [name for name, one in watched.items() if not one.get("healthcheck", {}).get("test")] == []
 
 
 def test_upstreams_haraka_cert_sync_gives_way() -> None:

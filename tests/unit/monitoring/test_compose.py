@@ -18,8 +18,6 @@ WATCHERS = {
     "prometheus", "alertmanager", "grafana", "node-exporter", "cadvisor", "cadvisor-proxy", "mongodb-exporter",
     "redis-exporter",
 }  # fmt: skip
-# What has no service of its own name beside these files yet is asked for all the same.
-ELSEWHERE = {"confcheck"}
 
 
 @cache
@@ -87,7 +85,7 @@ def test_prometheus_reaches_all_that_it_scrapes() -> None:
     by_address = {one.partition("=")[0] for one in prometheus["extra_hosts"]}
     by_network = {name for name, one in known.items() if _networks(one) & _networks(prometheus)}
 
-    assert hosts - by_address - by_network <= ELSEWHERE - known.keys()
+    assert hosts - by_address - by_network == set()
 
 
 def _networks(service: dict[str, Any]) -> set[str]:

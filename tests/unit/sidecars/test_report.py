@@ -36,12 +36,13 @@ def test_what_is_well_is_said_in_one_line() -> None:
     assert lines == ["all is well: 2 containers looked at, autoheal running"]
 
 
-def test_secrets_are_masked_in_evidence_and_in_what_was_not_seen() -> None:
+def test_secrets_are_masked_in_evidence_in_remedies_and_in_what_was_not_seen() -> None:
     seen = Seen(deployment(), (Blind("x", "said s3cr3t"),), Mask(["API_TOKEN=s3cr3t"]))
 
-    document = report.document(seen, (Finding("log_level", None, "level s3cr3t", "mend"),))
+    document = report.document(seen, (Finding("log_level", None, "level s3cr3t", "mend s3cr3t"),))
 
-    assert document["findings"][0]["evidence"] == "level ***"
+    (found,) = document["findings"]
+    assert (found["evidence"], found["remedy"]) == ("level ***", "mend ***")
     assert document["not_looked_at"] == [{"what": "x", "why": "said ***"}]
 
 
