@@ -15,6 +15,7 @@ from typing import Any
 import re2
 import yaml
 
+from confcheck.document import without_values
 from confcheck.stack import Place, Service
 from sidecarkit import schema
 from sidecarkit.errors import SettingsError
@@ -196,15 +197,22 @@ def build(document: Any, origin: str, *, by_operator: bool = False) -> dict[str,
 
 
 def read_yaml(path: Path) -> Any:
-    """Read one of the operator's files. Raises SettingsError."""
+    """Read one of the operator's files. Raises SettingsError, which repeats no value: a map holds secrets."""
     try:
         return _load(path.read_text(encoding="utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        reason = (getattr(error, "problem", None) or "not YAML in UTF-8") + place
+        reason = without_values(getattr(error, "problem", None) or "not YAML in UTF-8") + place
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ):  # of values that are not of the `!!type` before them
+        reason = "not YAML in UTF-8"
     raise SettingsError((f"{path}: {reason}",))
 
 
@@ -222,7 +230,7 @@ class _UniqueLoader(yaml.SafeLoader):
         for number, name in enumerate(names):
             if name in names[:number]:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"'{name}' stands there twice", problem_mark=node.value[number][0].start_mark
+                    problem=f"{name} stands there twice", problem_mark=node.value[number][0].start_mark
                 )
         return super().construct_mapping(node, deep)
 

@@ -48,6 +48,8 @@ def test_a_value_that_is_missing_or_empty_is_refused(tmp_path: Path, text: str) 
         ("map.yml", "[]"), ("map.yml", "A: 1"), ("map.yml", "A: true"), ("map.yml", "A: [x, 1]"), ("map.yml", "a: x"),
         ("map.yml", "A__B: x"), ("map.yml", "A: x\nA: y"), ("map.yml", "A: x\n__A__: y"), ("map.yml", "A: {files: x}"),
         ("map.yml", "A: [canary"), ("map.json", '{"A": canary}'), ("map.toml", "A = canary"), ("map.yml", "1: canary"),
+        ("map.yml", "A: *canary"), ("map.yml", "A: !canary x"), ("map.yml", "A: !!int canary"),
+        ("map.yml", "A: !!bool canary"), ("map.yml", "A: !!timestamp canary"), ("map.yml", "A: !!binary canaryx"),
     ],
 )  # fmt: skip
 def test_what_is_no_map_is_a_wrong_argument_and_its_values_are_not_told(tmp_path: Path, name: str, text: str) -> None:
