@@ -58,6 +58,16 @@ def test_what_is_no_map_is_a_wrong_argument_and_its_values_are_not_told(tmp_path
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["A: __B__", "A: [x, https://__B__/]", "A: {file: secret}"])
+def test_a_value_that_is_a_placeholder_itself_is_refused_since_a_second_run_would_fill_it(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "secret").write_text("__CANARY__\n")
+    with pytest.raises(NotRendered) as caught:
+        read(tmp_path, f"B: x\n{text}\n")
+    assert caught.value.complaints == [f"{tmp_path}/map.yml: A: has a placeholder for a value"]
+
+
 def test_a_map_that_is_not_there_is_a_wrong_argument(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         values.read(tmp_path / "absent.yml")
