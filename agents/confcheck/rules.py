@@ -161,6 +161,7 @@ def services() -> tuple[Service, ...]:
             each["mounts"],
             each["workdir"],
             each.get("variables", {}),
+            each.get("sections", {}),
         )
         for name, each in document.items()
     )

@@ -142,6 +142,34 @@ def test_without_a_file_that_includes_them_each_file_is_the_section_of_its_name(
     assert told(root) == [(HARAKA, line, "loop-secret")]
 
 
+def without_includes(root: Path, file: str) -> None:
+    path = root / file
+    path.write_text(path.read_text().replace("# @include", "# include"))
+
+
+def test_below_a_file_that_includes_nothing_each_is_the_section_of_its_name_or_of_its_folders(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    without_includes(root, "wildduck/default.toml")
+    without_includes(root, "zone-mta/zonemta.toml")
+    srs = spoiled(root, HARAKA, "Sr4srs0secret0shared0pp6", "another0secret0of0srs")
+    loop = spoiled(root, HARAKA, "Lp5loop0secret0shared0w8", "another0secret0of0loops")
+    (root / "zone-mta/keys/smtp-key.pem").unlink()
+
+    assert told(root) == [(HARAKA, loop, "loop-secret"), (HARAKA, srs, "srs-secret"), (FEEDER, 12, "zonemta-tls-file")]
+
+    (root / "zone-mta/zonemta.toml").unlink()
+
+    assert (HARAKA, srs, "srs-secret") in told(root)
+
+
+def test_a_section_that_stands_in_the_file_that_is_read_is_not_taken_from_another(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    without_includes(root, "wildduck/default.toml")
+    spoiled(root, "wildduck/default.toml", "\n[sender]\n", '\n[sender]\nloopSecret = "another0secret0of0loops"\n')
+
+    assert [(file, rule) for file, _, rule in told(root)] == [(HARAKA, "loop-secret")]
+
+
 def test_what_set_up_leaves_behind_is_all_found(tmp_path: Path) -> None:
     """Those that the stack's own set-up script leaves, without a word, in the files it writes."""
     root = copied(tmp_path)
