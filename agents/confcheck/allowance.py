@@ -1,9 +1,10 @@
 """The allow-list: findings that an operator knows of and accepts, each with the reason."""
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from confcheck import rules
 from confcheck.finding import Finding
@@ -26,23 +27,34 @@ class Allowance:
         return self.rule if self.file == "*" else f"{self.rule} in {self.file}"
 
 
-def load(path: Path, known: Mapping[str, object]) -> tuple[Allowance, ...]:
-    """Read the file at *path* if there is one; *known* are the rules. Raises SettingsError with all complaints."""
+def load(path: Path, known: Mapping[str, object] | None) -> tuple[Allowance, ...]:
+    """Read the file at *path* if there is one. Raises SettingsError with all complaints.
+
+    *known* are the rules; without them nothing is said about names of rules.
+    """
     if not path.exists():
         return ()
     document = rules.read_yaml(path)
     complaints = [f"{path}: {each}" for each in schema.errors(document, schema.load("confcheck", "allow"))]
-    if not complaints:
-        complaints = [
-            f"{path}: allow[{number}].rule: there is no rule '{each['rule']}'{rules.nearest(each['rule'], known)}"
-            for number, each in enumerate(document["allow"])
-            if each["rule"] not in known
+    if known is not None:
+        complaints += [
+            f"{path}: allow[{number}].rule: there is no rule '{name}'{rules.nearest(name, known)}"
+            for number, name in _names(document)
+            if name not in known
         ]
     if complaints:
         raise SettingsError(tuple(complaints))
     return tuple(
         Allowance(each["rule"], each.get("file", "*"), " ".join(each["reason"].split())) for each in document["allow"]
     )
+
+
+def _names(document: Any) -> Iterator[tuple[int, str]]:
+    """Give the names of rules in a document, whatever else is wrong with it."""
+    entries = document.get("allow") if isinstance(document, dict) else None
+    for number, each in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(each, dict) and isinstance(each.get("rule"), str):
+            yield number, each["rule"]
 
 
 def sift(

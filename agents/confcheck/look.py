@@ -10,6 +10,7 @@ from confcheck import allowance, checks, rules, stack, tree
 from confcheck.allowance import Allowance
 from confcheck.finding import SEVERITIES, Finding
 from confcheck.rules import Rule
+from sidecarkit.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,21 @@ class Look:
 
 
 def book(own_rules: Path, allow_list: Path) -> Book:
-    """Read the rules and the allow-list. Raises SettingsError with all that is wrong in the first that is."""
-    known = rules.load(own_rules)
-    return Book(known, allowance.load(allow_list, known))
+    """Read the rules and the allow-list. Raises SettingsError with all that is wrong in both."""
+    known: Mapping[str, Rule] | None = None
+    allowances: tuple[Allowance, ...] = ()
+    complaints: list[str] = []
+    try:
+        known = rules.load(own_rules)
+    except SettingsError as error:
+        complaints += error.complaints
+    try:
+        allowances = allowance.load(allow_list, known)
+    except SettingsError as error:
+        complaints += error.complaints
+    if known is None or complaints:
+        raise SettingsError(tuple(complaints))
+    return Book(known, allowances)
 
 
 def look(root: Path, by: Book, environment: str) -> Look:

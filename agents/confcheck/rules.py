@@ -6,6 +6,7 @@ is not there, `equal` at keys that must agree, `path` at files that are referred
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -15,11 +16,13 @@ from typing import Any
 import re2
 import yaml
 
+from confcheck.document import without_values
 from confcheck.stack import Place, Service
 from sidecarkit import schema
 from sidecarkit.errors import SettingsError
 
 KINDS = ("text", "value", "needed", "equal", "path", "folder", "reader")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # so that `file:line id message` can be taken apart
 _BOOK = ("files", "leftovers", "secrets", "wildduck", "zone-mta", "haraka", "rspamd", "webmail", "between")
 
 
@@ -158,6 +161,7 @@ def services() -> tuple[Service, ...]:
             each["mounts"],
             each["workdir"],
             each.get("variables", {}),
+            each.get("sections", {}),
         )
         for name, each in document.items()
     )
@@ -169,42 +173,59 @@ def load(own: Path) -> dict[str, Rule]:
     for name in _BOOK:
         rules |= build(_load(_shipped(name)), name)
     if own.exists():
-        added = build(read_yaml(own), str(own), by_operator=True)
-        if twice := sorted(set(added) & set(rules)):
-            raise SettingsError(tuple(f"{own}: rules.{name}: a shipped rule has this id" for name in twice))
-        rules |= added
+        rules |= build(read_yaml(own), str(own), shipped=rules)
     return rules
 
 
-def build(document: Any, origin: str, *, by_operator: bool = False) -> dict[str, Rule]:
-    """Build the rules of a document that came from *origin*. Raises SettingsError with all complaints."""
-    complaints = [f"{origin}: {each}" for each in schema.errors(document, schema.load("confcheck", "rules"))]
+def build(document: Any, origin: str, *, shipped: Mapping[str, Rule] | None = None) -> dict[str, Rule]:
+    """Build the rules of a document that came from *origin*; an operator's stand beside those that *shipped*.
+
+    Raises SettingsError with all complaints.
+    """
+    wanted_form = schema.load("confcheck", "rules")
+    complaints = [f"{origin}: {each}" for each in schema.errors(document, wanted_form)]
     rules: dict[str, Rule] = {}
-    if not complaints:
-        known = {each.name for each in services()}
-        for name, wanted in document["rules"].items():
-            builder = _Builder(f"{origin}: rules.{name}", known)
-            rule = builder.rule(name, wanted)
-            if by_operator and "reader" in wanted:
+    known = {each.name for each in services()}
+    for name, wanted in _members(document):
+        builder = _Builder(f"{origin}: rules.{name}", known)
+        if not (isinstance(name, str) and _ID.fullmatch(name)):
+            builder.complaints.append(f"{builder.origin}: an id is one word of letters, digits, '-', '_' and '.'")
+        elif shipped and name in shipped:
+            builder.complaints.append(f"{builder.origin}: a shipped rule has this id")
+        if not schema.errors({"rules": {name: wanted}}, wanted_form):  # else it was told above
+            if shipped and "reader" in wanted:
                 builder.complaints.append(f"{builder.origin}.reader: only confcheck itself has such rules")
-            complaints += builder.complaints
-            if rule:
+            if rule := builder.rule(name, wanted):
                 rules[name] = rule
+        complaints += builder.complaints
     if complaints:
         raise SettingsError(tuple(complaints))
     return rules
 
 
+def _members(document: Any) -> list[tuple[Any, Any]]:
+    """Give the rules of a document, whatever else is wrong with it."""
+    rules = document.get("rules") if isinstance(document, dict) else None
+    return list(rules.items()) if isinstance(rules, dict) else []
+
+
 def read_yaml(path: Path) -> Any:
-    """Read one of the operator's files. Raises SettingsError."""
+    """Read one of the operator's files. Raises SettingsError, which repeats no value: a map holds secrets."""
     try:
         return _load(path.read_text(encoding="utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        reason = (getattr(error, "problem", None) or "not YAML in UTF-8") + place
+        reason = without_values(getattr(error, "problem", None) or "not YAML in UTF-8") + place
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ):  # of values that are not of the `!!type` before them
+        reason = "not YAML in UTF-8"
     raise SettingsError((f"{path}: {reason}",))
 
 
@@ -222,7 +243,7 @@ class _UniqueLoader(yaml.SafeLoader):
         for number, name in enumerate(names):
             if name in names[:number]:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"'{name}' stands there twice", problem_mark=node.value[number][0].start_mark
+                    problem=f"{name} stands there twice", problem_mark=node.value[number][0].start_mark
                 )
         return super().construct_mapping(node, deep)
 

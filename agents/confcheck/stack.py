@@ -24,6 +24,7 @@ class Service:
     mounts: Mapping[str, str]
     workdir: str
     variables: Mapping[str, str]  # of the configuration's language
+    sections: Mapping[str, str]  # files that are not the section of their own name, and of which they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,29 +128,44 @@ class _Composer:
     def __init__(self, tree: Tree, by_path: Mapping[str, Document], service: Service, environment: str) -> None:
         self._tree, self._by_path, self._service, self._environment = tree, by_path, service, environment
         self._known = {*by_path, *(path for path, _ in tree.problems)}
+        self._read: set[str] = set()
         self.problems: list[tuple[str, Problem]] = []
 
     def settings(self) -> Iterator[Setting]:
         name = self._service.name
         paths = [path for pattern in self._service.files for path in self._existing(f"{name}/{pattern}")]
-        if self._service.composed and paths:
+        if not self._service.composed:
             for path in paths:
-                yield from self._composed(self._by_path[path], (), (path,))
+                yield from self._separate(path)
             return
-        # Where nothing says what belongs together, each file is the section of its name.
-        for path in paths or self._existing(f"{name}/**"):
-            yield from self._separate(self._by_path[path])
+        found = [each for path in paths for each in self._composed(self._by_path[path], (), (path,))]
+        yield from found
+        if not any(self._by_path[path].reading.includes for path in self._read):
+            yield from self._not_included({each.key[0] for each in found if each.entry.role is Role.VALUE})
 
-    def _separate(self, document: Document) -> Iterator[Setting]:
-        yield from (
-            Setting((PurePosixPath(document.path).stem, *each.key), each, document) for each in document.reading.entries
-        )
+    def _not_included(self, said: set[str]) -> Iterator[Setting]:
+        """Where nothing says what belongs together, each file is the section of its name, or of its folder's."""
+        for path in self._existing(f"{self._service.name}/**"):
+            if path not in self._read and self._section(path) not in said:
+                yield from self._separate(path)
+
+    def _section(self, path: str) -> str:
+        parts = PurePosixPath(path).parts[1:]
+        for pattern, section in self._service.sections.items():
+            if matches(parts, PurePosixPath(pattern.replace("{env}", self._environment)).parts):
+                return section
+        return PurePosixPath(path).stem
+
+    def _separate(self, path: str) -> Iterator[Setting]:
+        document, section = self._by_path[path], self._section(path)
+        yield from (Setting((section, *each.key), each, document) for each in document.reading.entries)
         for include in document.reading.includes:
             inside = self._inside(include.pattern)
             if include.needed and inside and not glob.has_magic(str(inside)) and str(inside) not in self._known:
                 self._missing(document, include)
 
     def _composed(self, document: Document, above: Key, chain: tuple[str, ...]) -> Iterator[Setting]:
+        self._read.add(document.path)
         yield from (Setting((*above, *each.key), each, document) for each in document.reading.entries)
         for include in document.reading.includes:
             pattern = include.pattern.replace("{env}", self._environment).replace("{ENV}", self._environment)

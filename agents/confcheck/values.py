@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from confcheck import rules
-from confcheck.placeholder import NAME, Value, Values
+from confcheck.placeholder import NAME, TOKEN, Value, Values
 from sidecarkit.errors import SettingsError, SidecarError
 
 
@@ -22,7 +22,8 @@ class NotRendered(SidecarError):
 def read(path: Path) -> Values:
     """Read the map at *path*: YAML, or JSON or TOML by its name.
 
-    Raises SettingsError for what is no map, and NotRendered where a value is missing or empty.
+    Raises SettingsError for what is no map, and NotRendered where a value is missing, empty or itself a
+    placeholder.
     """
     document = _document(path)
     if not isinstance(document, dict):
@@ -79,12 +80,14 @@ def _complaints(origin: str, name: object, value: object) -> list[str]:
 
 
 def _value(origin: Path, given: Any) -> Value:
-    """Raise ValueError where there is nothing."""
+    """Raise ValueError where there is nothing, or nothing yet."""
     if isinstance(given, dict):
         given = _secret(origin.parent / given["file"])
     value: Value = tuple(given) if isinstance(given, list) else given or ""
     if not value or not all(value):
         raise ValueError("has no value, or an empty one")
+    if any(TOKEN.search(each) for each in ([value] if isinstance(value, str) else value)):
+        raise ValueError("has a placeholder for a value")  # a second run would fill that
     return value
 
 

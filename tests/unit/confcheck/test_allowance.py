@@ -56,3 +56,20 @@ def test_without_a_reason_or_a_rule_nothing_is_silenced(tmp_path: Path, allow: s
     with pytest.raises(SettingsError) as caught:
         seen(copied(tmp_path), allow)
     assert complaint in str(caught.value)
+
+
+def test_what_is_wrong_with_the_rules_and_with_the_allow_list_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text("rules: {x: 1}")
+    (tmp_path / "allow.yml").write_text("allow: [{rule: syntax}, 3, {rule: x, reason: It is mine.}]")
+    with pytest.raises(SettingsError) as caught:
+        book(tmp_path / "rules.yml", tmp_path / "allow.yml")
+    assert [each.partition(": ")[2].partition(":")[0] for each in caught.value.complaints] == [
+        "rules.x", "allow[0]", "allow[1]",
+    ]  # fmt: skip
+
+
+def test_a_rule_that_is_not_there_is_told_beside_what_else_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        seen(copied(tmp_path), "allow: [{rule: syntax}, {rule: sintax, reason: x}, {rule: 3}]")
+    assert "allow[0]: 'reason' is missing" in str(caught.value)
+    assert "allow[1].rule: there is no rule 'sintax'" in str(caught.value)

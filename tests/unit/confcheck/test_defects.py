@@ -51,7 +51,10 @@ DEFECTS = [
     Defect("leftover-example", "zone-mta/pools.toml", 'name="mail.postbox.test"', 'name="example.com"'),
     Defect("leftover-example", WEBMAIL, 'appId="https://mail.postbox.test"', 'appId="https://www.example.org/u2f"'),
     Defect("leftover-changeme", BREAKER, "Zb2breaker0secret0alone0x7", "CHANGEME"),
-    Defect("leftover-changeme", "rspamd/local.d/rbl.conf", "q7dqs0token0of0the0tests00", "your_DQS_key"),
+    *(
+        Defect("leftover-changeme", "rspamd/local.d/rbl.conf", "q7dqs0token0of0the0tests00", new)
+        for new in ("your_DQS_key", "YOUR_DQS_TOKEN", "<DQS_TOKEN>", "<your-key>", "$DQS_TOKEN", "dqskey")
+    ),
     Defect("default-secret", "wildduck/api.toml", "vT7hmac0secret0of0accessQ2", "a secret cat"),
     Defect(
         "default-secret",
@@ -124,6 +127,33 @@ def test_a_defect_is_found_where_it_is_and_nothing_else(tmp_path: Path, defect: 
         assert findings == [(defect.file, line + defect.further, defect.rule)]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"), [("${MAIL_HOSTNAME}", "${MAIL_HOSTNAME}:"), ("${MAIL_HOSTNAME:-canary}", "${MAIL_HOSTNAME:")]
+)
+def test_a_variable_is_shown_as_it_is_written_without_its_default(tmp_path: Path, written: str, said: str) -> None:
+    root = copied(tmp_path)
+    spoiled(root, "wildduck/pop3.toml", "mail.postbox.test", written)
+
+    (finding,) = found(root)
+
+    assert f"still holds the variable {said} no server" in finding.message
+    assert "canary" not in finding.message
+
+
+def test_a_controller_that_is_written_as_a_section_is_looked_at_too(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    (root / CONTROLLER).unlink()
+    section = root / "rspamd/worker-controller.conf"
+    section.write_text('worker "controller" {\n  bind_socket = "*:11334";\n  password = "q1";\n}\n')
+    assert told(root) == [
+        ("rspamd/worker-controller.conf", 1, "rspamd-no-enable-password"),
+        ("rspamd/worker-controller.conf", 3, "rspamd-packaged-password"),
+    ]
+
+    section.write_text('worker "controller" {\n  bind_socket = "*:11334";\n}\n')
+    assert told(root) == [("rspamd/worker-controller.conf", 2, "rspamd-no-password")]
+
+
 def test_an_api_without_token_and_access_control_is_open(tmp_path: Path) -> None:
     root = copied(tmp_path)
     line = spoiled(root, "wildduck/api.toml", '\naccessToken="k3Yq0token0of0the0api0Zt41"', "\n")
@@ -140,6 +170,34 @@ def test_without_a_file_that_includes_them_each_file_is_the_section_of_its_name(
     line = spoiled(root, HARAKA, "Lp5loop0secret0shared0w8", "another0secret")
 
     assert told(root) == [(HARAKA, line, "loop-secret")]
+
+
+def without_includes(root: Path, file: str) -> None:
+    path = root / file
+    path.write_text(path.read_text().replace("# @include", "# include"))
+
+
+def test_below_a_file_that_includes_nothing_each_is_the_section_of_its_name_or_of_its_folders(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    without_includes(root, "wildduck/default.toml")
+    without_includes(root, "zone-mta/zonemta.toml")
+    srs = spoiled(root, HARAKA, "Sr4srs0secret0shared0pp6", "another0secret0of0srs")
+    loop = spoiled(root, HARAKA, "Lp5loop0secret0shared0w8", "another0secret0of0loops")
+    (root / "zone-mta/keys/smtp-key.pem").unlink()
+
+    assert told(root) == [(HARAKA, loop, "loop-secret"), (HARAKA, srs, "srs-secret"), (FEEDER, 12, "zonemta-tls-file")]
+
+    (root / "zone-mta/zonemta.toml").unlink()
+
+    assert (HARAKA, srs, "srs-secret") in told(root)
+
+
+def test_a_section_that_stands_in_the_file_that_is_read_is_not_taken_from_another(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    without_includes(root, "wildduck/default.toml")
+    spoiled(root, "wildduck/default.toml", "\n[sender]\n", '\n[sender]\nloopSecret = "another0secret0of0loops"\n')
+
+    assert [(file, rule) for file, _, rule in told(root)] == [(HARAKA, "loop-secret")]
 
 
 def test_what_set_up_leaves_behind_is_all_found(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ BOOK = [each for each in (resources.files("confcheck") / "book").iterdir() if ea
 
 def own(tmp_path: Path, document: Any) -> Path:
     path = tmp_path / "rules.yml"
-    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False))
     return path
 
 
@@ -100,18 +100,27 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(tmp_path: Path)
             "c": SENTENCES,
             "d": {**SENTENCES, "text": {"matches": "x"}, "folder": {"names": ["y"]}},
             "e": {**SENTENCES, "reader": True},
+            "f": {"severity": "fatal"},
+            "syntax": {**SENTENCES, "text": {"matches": "x"}},
+            "two words": {**SENTENCES, "text": {"matches": "x"}},
+            404: {**SENTENCES, "text": {"matches": "x"}},
         }
     }
     told_ = complaints(own(tmp_path, document))
 
     places = [each.split(": ")[0] for each in told_]
     assert places == [
+        *["rules.f"] * 3,
+        "rules.f.severity",
         "rules.a.text.matches",
         "rules.b.value.at",
         "rules.b.when[0].at",
         "rules.c",
         "rules.d",
         "rules.e.reader",
+        "rules.syntax",
+        "rules.two words",
+        "rules.404",
     ]
 
 

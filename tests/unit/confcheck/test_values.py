@@ -48,12 +48,24 @@ def test_a_value_that_is_missing_or_empty_is_refused(tmp_path: Path, text: str) 
         ("map.yml", "[]"), ("map.yml", "A: 1"), ("map.yml", "A: true"), ("map.yml", "A: [x, 1]"), ("map.yml", "a: x"),
         ("map.yml", "A__B: x"), ("map.yml", "A: x\nA: y"), ("map.yml", "A: x\n__A__: y"), ("map.yml", "A: {files: x}"),
         ("map.yml", "A: [canary"), ("map.json", '{"A": canary}'), ("map.toml", "A = canary"), ("map.yml", "1: canary"),
+        ("map.yml", "A: *canary"), ("map.yml", "A: !canary x"), ("map.yml", "A: !!int canary"),
+        ("map.yml", "A: !!bool canary"), ("map.yml", "A: !!timestamp canary"), ("map.yml", "A: !!binary canaryx"),
     ],
 )  # fmt: skip
 def test_what_is_no_map_is_a_wrong_argument_and_its_values_are_not_told(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text, name)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["A: __B__", "A: [x, https://__B__/]", "A: {file: secret}"])
+def test_a_value_that_is_a_placeholder_itself_is_refused_since_a_second_run_would_fill_it(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "secret").write_text("__CANARY__\n")
+    with pytest.raises(NotRendered) as caught:
+        read(tmp_path, f"B: x\n{text}\n")
+    assert caught.value.complaints == [f"{tmp_path}/map.yml: A: has a placeholder for a value"]
 
 
 def test_a_map_that_is_not_there_is_a_wrong_argument(tmp_path: Path) -> None:
