@@ -1,4 +1,4 @@
-"""The doctor over the compose files that are shipped: what they leave to be mended is what only a person can decide."""
+"""The doctor over the compose files that are shipped: they leave nothing to be mended."""
 
 import pytest
 
@@ -8,9 +8,7 @@ from lab.doctor import inside, run
 pytestmark = pytest.mark.engine
 
 
-def test_over_the_stack_the_shipped_files_leave_nothing_wrong_but_what_is_the_stacks_own(
-    deployment: Deployment,
-) -> None:
+def test_over_the_stack_the_shipped_files_leave_nothing_wrong(deployment: Deployment) -> None:
     report = run(
         *("doctor", "--json", "--project", deployment.compose.project),
         url=deployment.engine.url,
@@ -19,6 +17,5 @@ def test_over_the_stack_the_shipped_files_leave_nothing_wrong_but_what_is_the_st
 
     assert report.document["looked_at"]["agents"] == ["autoheal", "certsync", "logban"]
     assert report.document["not_looked_at"] == []
-    # Upstream's Traefik logs at INFO; its command is a list that another file can only replace as a whole.
-    assert {one["id"] for one in report.document["findings"]} - {"clients_may_hide"} == {"log_level"}, report.printed
-    assert report.of("log_level")["service"] == "traefik"
+    assert {one["id"] for one in report.document["findings"]} <= {"clients_may_hide"}, report.printed
+    assert report.status == 0
