@@ -11,7 +11,7 @@ _GOES_ON = re.compile(r"\\[ \t]*$")
 
 
 def read(text: str) -> Reading:
-    """Read *text*. A line that Haraka leaves out with a warning is a problem of the file."""
+    """Read *text*. A line that Haraka leaves out, or takes for something else, is a problem of the file."""
     entries: list[Entry] = []
     problems: list[Problem] = []
     section: Key = ("main",)
@@ -39,6 +39,8 @@ def _parameter(  # noqa: PLR0913, PLR0917 - one line, where it stands, and where
     found = _VALUE.fullmatch(begun + line)
     if not found:
         return [Problem("syntax", number, "neither a section nor a name with a value: Haraka leaves this line out")]
+    if found[2].startswith("["):
+        return [Problem("syntax", number, "a section that is not closed: Haraka takes it for a name")]
     key = (*section, found[2].removesuffix("[]"))
     if not begun:
         entries.append(_entry(key, found[2], at + found.start(2), number, Role.NAME))
