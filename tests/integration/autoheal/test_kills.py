@@ -84,6 +84,8 @@ def _restarts_by_record(healer: AgentProcess, container: Container, restarts: li
 
     So a restart without a record shows as a count that is missing.
     """
-    records = [record for record in _heals(healer) if record["container_id"] == container.id]
+    # A record without a call is an intent of which the next agent found that the engine was never asked.
+    mine = [record for record in _heals(healer) if record["container_id"] == container.id]
+    records = [record for record in mine if record["called_at"] is not None]
     counts = [sum(r["called_at"] <= one.at <= r["outcome_at"] for one in restarts) for r in records]
     return [count for count, record in zip(counts, records, strict=True) if count or record["outcome"] != "refused"]

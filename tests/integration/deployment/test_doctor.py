@@ -15,7 +15,7 @@ def test_over_the_stack_the_shipped_files_leave_nothing_wrong(deployment: Deploy
         prefix=inside(deployment.engine),
     )
 
-    assert report.document["looked_at"]["agents"] == ["autoheal", "certsync", "logban"]
+    assert report.document["looked_at"]["agents"] == ["autoheal", "certsync", "confcheck", "logban"]
     assert report.document["not_looked_at"] == []
     assert {one["id"] for one in report.document["findings"]} <= {"clients_may_hide"}, report.printed
     assert report.status == 0
