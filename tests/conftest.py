@@ -1,7 +1,8 @@
 """Fixtures that hand out the parts of the lab, and the word about what could not run here."""
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -78,6 +79,17 @@ def _not_run(reason: str) -> NoReturn:
     if IS_REQUIRED:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail, in CI, a test that steps aside for want of a part: there `make test` installs every part."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if re.search(r"\b(needs|installed)\b", reason):
+            report.outcome, report.longrepr = "failed", f"stepped aside where nothing may be missing: {reason}"
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
