@@ -85,6 +85,27 @@ class Lines:
         return bisect_right(self._ends, offset - 1) + 1
 
 
+@dataclass(slots=True)
+class Place:
+    """Where a reader of a text is."""
+
+    text: str = field(repr=False)  # it may hold secrets
+    at: int = 0
+    lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lines = Lines(self.text)
+
+    @property
+    def line(self) -> int:
+        return self.lines.at(self.at)
+
+    @property
+    def next(self) -> str:
+        """The next character; empty at the end."""
+        return self.text[self.at : self.at + 1]
+
+
 def masked(value: str) -> str:
     """Show a value by its first two characters and its length: enough to recognise, too little to use."""
     return f"{value[:2]}…({len(value)})" if len(value) > 4 else f"…({len(value)})"

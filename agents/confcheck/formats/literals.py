@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from confcheck.document import Entry, Key, Lines, NotReadable, Role
+from confcheck.document import Entry, Key, NotReadable, Place, Role
 from confcheck.placeholder import TOKEN
 
 _SPACE = re.compile(r"(?:[\s\ufeff]|#[^\n]*)*")
@@ -25,25 +25,11 @@ _DEEPEST = 100
 
 
 @dataclass(slots=True)
-class Cursor:
+class Cursor(Place):
     """A place in a text, moving on. *json*: colons after names, no comments, JSON's escapes."""
 
-    text: str = field(repr=False)
     json: bool = False
-    at: int = 0
     kinds: dict[Key, set[str]] = field(default_factory=dict)  # of the members of each list
-    lines: Lines = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = Lines(self.text)
-
-    @property
-    def line(self) -> int:
-        return self.lines.at(self.at)
-
-    @property
-    def next(self) -> str:
-        return self.text[self.at : self.at + 1]
 
     def skip(self) -> None:
         """Pass white space, line ends and comments."""

@@ -7,7 +7,7 @@ right, and finds every value with its line.
 import re
 from dataclasses import dataclass, field
 
-from confcheck.document import Entry, Include, Key, Lines, NotReadable, Reading, Role
+from confcheck.document import Entry, Include, Key, NotReadable, Place, Reading, Role
 
 _BLANK = re.compile(r"(?:[\s;,\ufeff]|#[^\n]*|\{%.*?%\}|\{#.*?#\})*", re.DOTALL)
 _INLINE = re.compile(r"[^\S\n]*")
@@ -23,24 +23,10 @@ _DEEPEST = 100
 
 
 @dataclass(slots=True)
-class _Reader:
-    text: str
-    at: int = 0
+class _Reader(Place):
     open: list[tuple[Key, str, int]] = field(default_factory=list)  # what is open: key, its mark, its line
     parts: list[Entry | Include] = field(default_factory=list)
     members: dict[Key, int] = field(default_factory=dict)
-    lines: Lines = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = Lines(self.text)
-
-    @property
-    def line(self) -> int:
-        return self.lines.at(self.at)
-
-    @property
-    def next(self) -> str:
-        return self.text[self.at : self.at + 1]
 
     @property
     def key(self) -> Key:
